@@ -1,0 +1,28 @@
+"""The classes of each data set: one aligned table, and the lookups it gives."""
+
+import numpy as np
+
+from keras_danet.data.classes.camvid import CAMVID
+from keras_danet.data.classes.scenes import SCENES
+
+CLASSES = {"scenes": SCENES, "camvid": CAMVID}
+
+
+def label_map(name):
+    """{source id: class id or 255} of the data set `name`, for `read_label`."""
+    return {row.source_id: row.train_id for row in CLASSES[name]}
+
+
+def class_names(name):
+    """Class names of the data set `name`, in the order of the class ids."""
+    return [row.name for row in _trained(name)]
+
+
+def class_colors(name):
+    """Colors of the data set `name`: uint8 (K, 3), in the order of the class ids."""
+    return np.array([row.color for row in _trained(name)], "uint8")
+
+
+def _trained(name):
+    rows = (row for row in CLASSES[name] if row.train_id != 255)
+    return sorted(rows, key=lambda row: row.train_id)

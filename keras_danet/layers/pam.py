@@ -1,0 +1,140 @@
+"""The position attention module (PAM) of DANet."""
+
+import keras
+from keras import ops
+
+from keras_danet.layers.feature_map import (
+    at_least_float32,
+    channel_count,
+    flatten_positions,
+)
+from keras_danet.layers.position_attention import (
+    position_attention,
+    position_attention_scores,
+)
+
+__all__ = ["PAM", "position_attention", "position_attention_scores"]
+
+
+@keras.saving.register_keras_serializable(package="keras_danet")
+class PAM(keras.layers.Layer):
+    """Position attention module: each position sees all others, near or far alike.
+
+    Three 1x1 convolutions with bias turn the features into queries, keys (both of
+    `C // reduction` channels) and values (`C` channels); then, over the `N = H W`
+    positions,
+
+    `output_i = gamma * sum_j softmax_j(query_i · key_j) value_j + features_i`
+
+    `gamma` is one scalar of shape `()`, zero at first, so that a new module changes
+    nothing. Energies and softmax are float32 under every dtype policy.
+
+    Differs from the paper, as every published DANet does: queries and keys are
+    narrower than the features (`reduction` 8). There is no `1 / sqrt(d)`.
+
+    Args:
+        reduction: positive int, how many times narrower queries and keys are than
+            the features; at least one channel stays.
+        block_size: "auto", None or a positive int: see `position_attention`. It
+            changes memory and time, not the numbers.
+
+    Call arguments:
+        inputs: (B, H, W, C) features; any H and W, which may differ between calls.
+        return_attention_scores: bool; True also returns the scores (B, N, N), which
+            takes memory quadratic in N.
+
+    Returns:
+        (B, H, W, C), or a pair of that and the float32 scores (B, N, N): a row
+        per query position, a column per key, positions counted row by row
+        (`row * W + column`); every row sums to one.
+
+    Raises:
+        ValueError: an argument out of range, an input that is not (B, H, W, C) with
+            a known C, or Keras set to "channels_first".
+
+    Example:
+
+    >>> features = keras.random.normal((1, 16, 16, 64))
+    >>> keras_danet.layers.PAM()(features).shape
+    (1, 16, 16, 64)
+
+    Reference: Fu et al., "Dual Attention Network for Scene Segmentation", CVPR 2019,
+    section 3.2.
+    """
+
+    def __init__(self, reduction=8, block_size="auto", **kwargs):
+        super().__init__(**kwargs)
+        if not _is_positive_int(reduction):
+            raise ValueError(
+                f"`reduction` must be a positive int. Received: reduction={reduction!r}"
+            )
+        if block_size not in ("auto", None) and not _is_positive_int(block_size):
+            raise ValueError(
+                '`block_size` must be "auto", None (the dense form) or a positive '
+                f"int. Received: block_size={block_size!r}"
+            )
+        self.reduction = reduction
+        self.block_size = block_size
+        self.input_spec = keras.layers.InputSpec(ndim=4)
+
+    def build(self, input_shape):
+        channels = channel_count(self.name, input_shape)
+        narrow = max(1, channels // self.reduction)
+        self.query = self._project("query", narrow, input_shape)
+        self.key = self._project("key", narrow, input_shape)
+        self.value = self._project("value", channels, input_shape)
+        self.gamma = self.add_weight(
+            name="gamma", shape=(), initializer="zeros", autocast=False
+        )
+        self.input_spec = keras.layers.InputSpec(ndim=4, axes={-1: channels})
+
+    def _project(self, name, filters, input_shape):
+        layer = keras.layers.Conv2D(
+            filters, 1, data_format="channels_last", dtype=self.dtype_policy, name=name
+        )
+        layer.build(input_shape)
+        return layer
+
+    def call(self, inputs, return_attention_scores=False):
+        query = flatten_positions(self.query(inputs))  # (B, N, d)
+        key = flatten_positions(self.key(inputs))  # (B, N, d)
+        value = flatten_positions(self.value(inputs))  # (B, N, C)
+        if not return_attention_scores:
+            attended = position_attention(query, key, value, self.block_size)
+            return self._add(attended, inputs)
+        scores = position_attention_scores(query, key)  # (B, N, N)
+        attended = ops.matmul(scores, ops.cast(value, scores.dtype))  # (B, N, C)
+        return self._add(attended, inputs), scores
+
+    def _add(self, attended, inputs):
+        dtype = self.gamma.dtype
+        attended = ops.reshape(ops.cast(attended, dtype), ops.shape(inputs))
+        output = self.gamma * attended + ops.cast(inputs, dtype)
+        return ops.cast(output, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape, return_attention_scores=False):
+        if not return_attention_scores:
+            return tuple(input_shape)
+        batch, height, width, _ = input_shape
+        known = height is not None and width is not None
+        positions = height * width if known else None
+        return tuple(input_shape), (batch, positions, positions)
+
+    def compute_output_spec(self, inputs, return_attention_scores=False):
+        output = keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
+        if not return_attention_scores:
+            return output
+        shape = self.compute_output_shape(inputs.shape, True)[1]
+        dtype = at_least_float32(self.compute_dtype)
+        return output, keras.KerasTensor(shape, dtype=dtype)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "reduction": self.reduction,
+            "block_size": self.block_size,
+        }
+
+
+def _is_positive_int(value):
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0

@@ -1,0 +1,32 @@
+"""How many replicas train together, and sums across them."""
+
+import keras
+
+
+def replica_count():
+    """Replicas of the active `tf.distribute` strategy; 1 on JAX and PyTorch.
+
+    JAX's `keras.distribution.DataParallel` is one program over all devices, so its
+    batch statistics and sums are global without help and one replica is the truth.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return 1
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def sum_across_replicas(value):
+    """`value` summed over the replicas of a `tf.distribute` strategy.
+
+    Outside a replica context (one device, a cross-replica context, JAX, PyTorch) it
+    is `value` itself.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return value
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return value
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, value)
