@@ -195,6 +195,8 @@ class SegmentationModel(keras.Model):
             self._check(*validation[:2])
         elif validation is not None:
             kwargs["validation_data"] = self._check(validation, None)
+        # Keras warns that it cannot shuffle a stream, unless told not to try.
+        kwargs.setdefault("shuffle", y is not None)
         return super().fit(self._check(x, y), y, *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
@@ -255,6 +257,10 @@ class SegmentationModel(keras.Model):
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
+
+    def recompile(self):
+        """Compiles again with the same arguments, for weights frozen or released."""
+        self.compile_from_config(self.get_compile_config())
 
 
 def _check_images(shape):

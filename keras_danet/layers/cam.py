@@ -8,6 +8,7 @@ from keras_danet.layers.feature_map import (
     channel_count,
     flatten_positions,
 )
+from keras_danet.layers.onednn_product import batch_product
 
 _ENERGIES = ("released", "paper")
 
@@ -41,7 +42,7 @@ def channel_attention_scores(features, energy="released"):
     equation 3.
     """
     features = ops.cast(features, at_least_float32(features.dtype))
-    products = ops.matmul(ops.transpose(features, (0, 2, 1)), features)  # (B, C, C)
+    products = _product(ops.transpose(features, (0, 2, 1)), features)  # (B, C, C)
     return ops.softmax(products if energy == "paper" else -products, axis=-1)
 
 
@@ -70,7 +71,38 @@ def channel_attention(features, energy="released"):
 
 def _gather(scores, features):
     features = ops.cast(features, scores.dtype)
-    return ops.matmul(features, ops.transpose(scores, (0, 2, 1)))  # (B, N, C)
+    return _product(features, ops.transpose(scores, (0, 2, 1)))  # (B, N, C)
+
+
+def _gather_and_add(scores, features, gamma):
+    """`gamma * gathered + features`, in one product where that is exact.
+
+    With the identity added to `gamma * scores` the sum needs no pass of its own. A CPU
+    multiplies by the identity exactly; a GPU may round float32 factors to TF32.
+    """
+    if not _on_cpu(features):
+        return gamma * _gather(scores, features) + ops.cast(features, scores.dtype)
+    identity = ops.eye(features.shape[-1], dtype=scores.dtype)
+    return _gather(gamma * scores + identity, features)
+
+
+def _product(first, second):
+    if keras.backend.backend() == "torch":
+        return batch_product(first, second)
+    return ops.matmul(first, second)
+
+
+def _on_cpu(features):
+    backend = keras.backend.backend()
+    if backend == "torch":
+        return features.device.type == "cpu"
+    if backend == "jax":
+        import jax
+
+        return jax.default_backend() == "cpu"
+    import tensorflow as tf
+
+    return not tf.config.list_physical_devices("GPU")
 
 
 @keras.saving.register_keras_serializable(package="keras_danet")
@@ -134,8 +166,7 @@ class CAM(keras.layers.Layer):
     def call(self, inputs, return_attention_scores=False):
         features = flatten_positions(inputs)  # (B, N, C)
         scores = channel_attention_scores(features, self.energy)  # (B, C, C)
-        attended = _gather(scores, features)
-        output = self.gamma * attended + ops.cast(features, attended.dtype)
+        output = _gather_and_add(scores, features, self.gamma)
         output = ops.reshape(ops.cast(output, self.compute_dtype), ops.shape(inputs))
         return (output, scores) if return_attention_scores else output
 

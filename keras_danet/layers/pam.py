@@ -1,6 +1,7 @@
 """The position attention module (PAM) of DANet."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_danet.layers.feature_map import (
@@ -96,21 +97,64 @@ class PAM(keras.layers.Layer):
         return layer
 
     def call(self, inputs, return_attention_scores=False):
+        if not return_attention_scores:
+            return self._add(self._attend(inputs), inputs)
         query = flatten_positions(self.query(inputs))  # (B, N, d)
         key = flatten_positions(self.key(inputs))  # (B, N, d)
         value = flatten_positions(self.value(inputs))  # (B, N, C)
-        if not return_attention_scores:
-            attended = position_attention(query, key, value, self.block_size)
-            return self._add(attended, inputs)
         scores = position_attention_scores(query, key)  # (B, N, N)
-        attended = ops.matmul(scores, ops.cast(value, scores.dtype))  # (B, N, C)
+        attended = ops.einsum("bij,bjc->bic", scores, ops.cast(value, scores.dtype))
         return self._add(attended, inputs), scores
+
+    def _attend(self, inputs):
+        # Apart from `call`, so that the projections are freed before the sum is made.
+        return position_attention(
+            flatten_positions(self.query(inputs)),
+            flatten_positions(self.key(inputs)),
+            flatten_positions(self.value(inputs)),
+            self.block_size,
+        )
 
     def _add(self, attended, inputs):
         dtype = self.gamma.dtype
         attended = ops.reshape(ops.cast(attended, dtype), ops.shape(inputs))
         output = self.gamma * attended + ops.cast(inputs, dtype)
         return ops.cast(output, self.compute_dtype)
+
+    def attention_scores(self, features, positions):
+        """Where the given positions look: their rows of the scores, no others.
+
+        Takes memory for P rows of N scores instead of N rows.
+
+        Args:
+            features: (B, H, W, C) features, such as the layer's input.
+            positions: (P, 2) ints, (row, column) on the feature map, the same for
+                every image: rows in [0, H), columns in [0, W).
+
+        Returns:
+            (B, P, N) float32 tensor, N = H * W counted row by row; each row sums to
+            one. Equal to `scores[:, row * W + column]` of a call with
+            `return_attention_scores=True`.
+
+        Raises:
+            ValueError: positions of another shape or dtype, or outside the map.
+
+        Example:
+
+        >>> layer = keras_danet.layers.PAM()
+        >>> features = keras.random.normal((1, 16, 24, 64))
+        >>> layer.attention_scores(features, [(0, 0), (15, 23)]).shape
+        (1, 2, 384)
+        """
+        if not self.built:
+            self.build(features.shape)
+        features = ops.cast(features, self.compute_dtype)
+        height, width = features.shape[1:3]
+        rows, columns = _checked_positions(positions, height, width).T
+        asked = ops.take(flatten_positions(features), rows * width + columns, axis=1)
+        query = flatten_positions(self.query(ops.expand_dims(asked, 1)))  # (B, P, d)
+        key = flatten_positions(self.key(features))  # (B, N, d)
+        return position_attention_scores(query, key)
 
     def compute_output_shape(self, input_shape, return_attention_scores=False):
         if not return_attention_scores:
@@ -138,3 +182,19 @@ class PAM(keras.layers.Layer):
 
 def _is_positive_int(value):
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _checked_positions(positions, height, width):
+    array = np.asarray(positions)
+    if array.ndim != 2 or array.shape[1] != 2 or array.dtype.kind not in "iu":
+        raise ValueError(
+            "`positions` must be (P, 2) integers, a (row, column) on the feature map "
+            f"each. Received: positions={positions!r}"
+        )
+    if (array < 0).any() or (array >= (height, width)).any():
+        raise ValueError(
+            f"`positions` must lie on the feature map of {height} rows and {width} "
+            "columns; divide image coordinates by the output stride. "
+            f"Received: positions={positions!r}"
+        )
+    return array

@@ -1,8 +1,14 @@
 """Position attention: every position gathers the values of all positions alike it."""
 
+import keras
 from keras import ops
 
+from keras_danet.layers.blockwise_attention import blockwise_attention
 from keras_danet.layers.feature_map import at_least_float32
+from keras_danet.layers.torch_attention import torch_attention
+
+# Up to here one (N, N) matrix takes 4 MB and the dense form is as fast as any.
+_DENSE_POSITIONS = 1024
 
 
 def position_attention_scores(query, key):
@@ -30,8 +36,7 @@ def position_attention_scores(query, key):
     """
     dtype = at_least_float32(query.dtype)
     query, key = ops.cast(query, dtype), ops.cast(key, dtype)
-    energy = ops.matmul(query, ops.transpose(key, (0, 2, 1)))  # (B, M, N)
-    return ops.softmax(energy, axis=-1)
+    return ops.softmax(ops.einsum("bid,bjd->bij", query, key), axis=-1)
 
 
 def position_attention(query, key, value, block_size="auto"):
@@ -39,17 +44,50 @@ def position_attention(query, key, value, block_size="auto"):
 
     `output[b, i] = sum_j softmax_j(query[b, i] · key[b, j]) value[b, j]`
 
+    Every `block_size` gives the same numbers up to rounding, value and gradient. What
+    differs is the N x N matrix of scores: 4.3 GB in float32 for the N = 32,768
+    positions of a 1024 x 2048 image at output stride 8, and more than twice that in
+    training. By blocks it never exists, forward or backward, and memory is linear in N.
+
     Args:
         query: (B, N, d) float tensor.
         key: (B, N, d) float tensor.
         value: (B, N, C) float tensor.
-        block_size: "auto", None or a positive int.
+        block_size: how many rows of the matrix are computed at once. "auto": all of
+            them up to N = 1024, else as many as suit N and the backend; where N is
+            unknown when the graph is traced, that is decided when it runs. None: the
+            dense form, for runtimes that cannot take the loop (a TensorFlow Lite or
+            ONNX file) and for gradients of gradients on PyTorch. An int: at most so
+            many rows.
 
     Returns:
-        (B, N, C) tensor of the dtype of `value`.
+        (B, N, C) tensor of the dtype of `value`; the scores and sums are float32
+        (float64 when given float64).
 
-    Reference: Fu et al., CVPR 2019, equations 1 and 2.
+    Example:
+
+    >>> query = keras.random.normal((1, 4096, 8))
+    >>> value = keras.random.normal((1, 4096, 64))
+    >>> position_attention(query, query, value).shape
+    (1, 4096, 64)
+
+    Reference: Fu et al., CVPR 2019, equations 1 and 2. Rabe and Staats,
+    "Self-attention Does Not Need O(n^2) Memory", 2021.
     """
+    attend = _form(query.shape[1], block_size)
+    return ops.cast(attend(query, key, value), value.dtype)
+
+
+def _form(positions, block_size):
+    """The function of (query, key, value) that suits N, None where unknown."""
+    few = positions is not None and positions <= _DENSE_POSITIONS
+    if block_size is None or (block_size == "auto" and few):
+        return _dense_attention
+    on_torch = keras.backend.backend() == "torch"
+    attention = torch_attention if on_torch else blockwise_attention
+    return lambda query, key, value: attention(query, key, value, block_size)
+
+
+def _dense_attention(query, key, value):
     scores = position_attention_scores(query, key)
-    output = ops.matmul(scores, ops.cast(value, scores.dtype))  # (B, N, C)
-    return ops.cast(output, value.dtype)
+    return ops.einsum("bij,bjc->bic", scores, ops.cast(value, scores.dtype))

@@ -118,11 +118,8 @@ class BilinearResize(keras.layers.Layer):
 
     def call(self, inputs):
         features, target = inputs
-        size = ops.shape(target)[1:3]
         features = ops.cast(features, self.compute_dtype)
-        if tuple(features.shape[1:3]) == tuple(target.shape[1:3]) and None not in size:
-            return features
-        return bilinear_resize(features, size, self.align_corners)
+        return bilinear_resize(features, ops.shape(target)[1:3], self.align_corners)
 
     def compute_output_shape(self, input_shape):
         features, target = input_shape

@@ -1,0 +1,129 @@
+"""Position attention by blocks of query rows: exact, in memory linear in N.
+
+A block of queries meets all keys at once, so that each softmax sees its whole row and
+no running maximum is needed. The gradient computes a block's scores anew instead of
+keeping them:
+
+    forward    p_i = softmax(q_i k^T)             o_i = p_i v
+    backward   dv += p_i^T do_i                   delta_i = rowsum(do_i * o_i)
+               ds_i = p_i * (do_i v^T - delta_i)
+               dk += ds_i^T q_i                   dq_i = ds_i k
+
+Measured against the dense form in examples/benchmarks/attention.py.
+"""
+
+from keras import ops
+
+from keras_danet.layers.feature_map import at_least_float32
+
+# Scores of one block, 8 MB in float32: larger blocks leave the CPU's caches, and below
+# 128 rows the products with d = 64 run slower than the blocks save.
+_BLOCK_SCORES = 2**21
+_FEWEST_ROWS = 128
+
+
+def blockwise_attention(query, key, value, block_size="auto"):
+    """`softmax(query key^T) value` without its N x N matrix, on TensorFlow and JAX.
+
+    Runs under `tf.function` (N known or not), XLA and `jax.jit`. Query rows beyond the
+    last whole block are zeros and are cut off again.
+
+    Args:
+        query: (B, N, d) float tensor.
+        key: (B, N, d) float tensor.
+        value: (B, N, C) float tensor.
+        block_size: the most query rows of a block, or "auto": from N, which may be
+            known only when the graph runs.
+
+    Returns:
+        (B, N, C) float32 tensor (float64 when given float64).
+    """
+    dtype = at_least_float32(query.dtype)
+    query, key, value = (ops.cast(array, dtype) for array in (query, key, value))
+    positions = ops.shape(query)[1]
+    if block_size == "auto":
+        block_size = automatic_block_size(positions)
+    blocks = -(-positions // block_size)
+    rows = -(-positions // blocks)  # even blocks: at most blocks - 1 rows are padding
+
+    @ops.custom_gradient
+    def attend(query, key, value):
+        output = _attend(query, key, value, blocks, rows)
+
+        def gradient(upstream):
+            return _gradient(query, key, value, output, upstream, blocks, rows)
+
+        return output, gradient
+
+    return attend(query, key, value)
+
+
+def automatic_block_size(positions):
+    """Query rows of a block for N positions; N is an int or a scalar int tensor."""
+    if isinstance(positions, int):
+        return max(_FEWEST_ROWS, _BLOCK_SCORES // positions)
+    return ops.maximum(_FEWEST_ROWS, _BLOCK_SCORES // positions)
+
+
+def _scores(query, key):
+    return ops.softmax(ops.einsum("bid,bjd->bij", query, key), axis=-1)
+
+
+def _attend(query, key, value, blocks, rows):
+    batch, positions, channels = ops.shape(value)
+    query = _pad(query, positions, blocks, rows)
+
+    def block(index):
+        scores = _scores(_block(query, index, rows), key)  # (B, rows, N)
+        return ops.einsum("bij,bjc->bic", scores, value)  # (B, rows, C)
+
+    output = ops.map(block, ops.arange(blocks))  # (blocks, B, rows, C)
+    output = ops.transpose(output, (1, 0, 2, 3))
+    return ops.reshape(output, (batch, blocks * rows, channels))[:, :positions]
+
+
+def _gradient(query, key, value, output, upstream, blocks, rows):
+    positions = ops.shape(query)[1]
+    delta = ops.sum(upstream * output, axis=-1, keepdims=True)  # (B, N, 1)
+    query, upstream, delta = (
+        _pad(array, positions, blocks, rows) for array in (query, upstream, delta)
+    )
+
+    def block(index, gradients):
+        d_query, d_key, d_value = gradients
+        q, do = _block(query, index, rows), _block(upstream, index, rows)
+        scores = _scores(q, key)  # (B, rows, N)
+        d_scores = ops.einsum("bic,bjc->bij", do, value) - _block(delta, index, rows)
+        d_scores = scores * d_scores
+        # Channels first: XLA would copy a transposed (rows, N) matrix, which is why
+        # the narrow factor is the transposed one.
+        d_value = d_value + ops.matmul(_transpose(do), scores)  # (B, C, N)
+        d_key = d_key + ops.matmul(_transpose(q), d_scores)  # (B, d, N)
+        d_block = ops.matmul(d_scores, key)  # (B, rows, d)
+        return (
+            ops.slice_update(d_query, (0, index * rows, 0), d_block),
+            d_key,
+            d_value,
+        )
+
+    zeros = tuple(
+        ops.zeros_like(array) for array in (query, _transpose(key), _transpose(value))
+    )
+    d_query, d_key, d_value = ops.fori_loop(0, blocks, block, zeros)
+    return d_query[:, :positions], _transpose(d_key), _transpose(d_value)
+
+
+def _pad(array, positions, blocks, rows):
+    padding = blocks * rows - positions
+    if isinstance(padding, int) and padding == 0:
+        return array
+    return ops.pad(array, [[0, 0], [0, padding], [0, 0]])
+
+
+def _block(array, index, rows):
+    batch, _, channels = ops.shape(array)
+    return ops.slice(array, (0, index * rows, 0), (batch, rows, channels))
+
+
+def _transpose(array):
+    return ops.transpose(array, (0, 2, 1))
