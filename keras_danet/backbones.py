@@ -23,9 +23,7 @@ FAMILIES = {
     "resnet_vd": ((32, 32, 64), (3, 3, 3), "_vd", (18, 34, 50, 101, 152)),
 }
 NAMES = tuple(
-    f"{family}_{depth}"
-    for family, (*_, depths) in FAMILIES.items()
-    for depth in depths
+    f"{family}_{depth}" for family, (*_, depths) in FAMILIES.items() for depth in depths
 )
 
 
@@ -293,9 +291,7 @@ def _copy(inputs, outputs, change, weights):
             return BatchNormalization.from_config({**config, "momentum": 0.9})
         return type(layer).from_config(config)
 
-    copied = keras.models.clone_model(
-        keras.Model(inputs, outputs), clone_function=copy
-    )
+    copied = keras.models.clone_model(keras.Model(inputs, outputs), clone_function=copy)
     pyramid = keras.Model(copied.input, copied.output, name="backbone")
     pyramid.set_weights(weights)
     return pyramid

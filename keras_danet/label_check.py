@@ -32,8 +32,8 @@ def check_label(label, num_classes, ignore_class, where):
     values = np.unique(label[bad])[:10].tolist()
     raise ValueError(
         f"Label {label[first].item()} stands in {where} at index {first} (image, row, "
-        f"column), but the model has {num_classes} classes, 0 to {num_classes - 1}, and "
-        f"{ignore_class} is ignored. Map the labels to these ids "
+        f"column), but the model has {num_classes} classes, 0 to {num_classes - 1}, "
+        f"and {ignore_class} is ignored. Map the labels to these ids "
         "(`keras_danet.data.check` finds the mapping), or build the model with more "
         f"classes. Received: labels {values} in {int(bad.sum())} of {bad.size} pixels"
     )
@@ -145,17 +145,20 @@ def _checked_tf_data(dataset, num_classes, ignore_class):
         first = tf.where(bad)[:1]
         message = (
             f"A label is out of range: the model has {num_classes} classes, 0 to "
-            f"{num_classes - 1}, and {ignore_class} is ignored. Map the labels to these "
-            "ids (keras_danet.data.check finds the mapping), or build the model with "
+            f"{num_classes - 1}, and {ignore_class} is ignored. Map the labels to "
+            "these ids (keras_danet.data.check finds the mapping), or build the model with "
             "more classes."
         )
         assertion = tf.debugging.Assert(
             tf.logical_not(tf.reduce_any(bad)),
             [
                 message,
-                "Received: batch", index,
-                "at (image, row, column)", first,
-                "labels", tf.unique(tf.boolean_mask(label, bad))[0],
+                "Received: batch",
+                index,
+                "at (image, row, column)",
+                first,
+                "labels",
+                tf.unique(tf.boolean_mask(label, bad))[0],
             ],
             summarize=10,
         )

@@ -82,9 +82,7 @@ def DANet(
         pyramid["P5"], num_classes, attention, channel_energy, dropout
     )
     if auxiliary_head:
-        logits["auxiliary"] = heads.auxiliary_head(
-            pyramid["P4"], num_classes, dropout
-        )
+        logits["auxiliary"] = heads.auxiliary_head(pyramid["P4"], num_classes, dropout)
     return SegmentationModel(
         image,
         _enlarge(logits, image, align_corners),

@@ -1,4 +1,4 @@
-"""Settings of every test process: one backend, one seed, no GPU surprises."""
+"""Settings of every test process: one backend, one seed."""
 
 import os
 
@@ -8,6 +8,15 @@ os.environ.setdefault("MPLBACKEND", "agg")
 
 import keras
 import pytest
+
+
+def pytest_collection_modifyitems(config, items):
+    """Tests marked `once` see no backend; they run beside TensorFlow's alone."""
+    if keras.backend.backend() == "tensorflow":
+        return
+    once = [item for item in items if item.get_closest_marker("once")]
+    config.hook.pytest_deselected(items=once)
+    items[:] = [item for item in items if item not in once]
 
 
 @pytest.fixture(autouse=True)

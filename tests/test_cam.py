@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_danet.layers import cam
 from keras_danet.layers.cam import CAM, channel_attention, channel_attention_scores
 from tests.gradients import gradients
 from tests.modules import features, official, relative_error, saved_and_loaded
@@ -144,3 +145,12 @@ def test_channels_first_is_refused():
             CAM()(features(2, 5, 7, 16))
     finally:
         keras.config.set_image_data_format("channels_last")
+
+
+def test_output_is_the_same_where_the_sum_is_not_folded_in(monkeypatch):
+    layer = random_cam(16)
+    x = features(2, 5, 7, 16)
+    folded = ops.convert_to_numpy(layer(x))
+    monkeypatch.setattr(cam, "_on_cpu", lambda features: False)
+    assert relative_error(layer(x), folded) <= 1e-6
+    assert np.array_equal(ops.convert_to_numpy(CAM()(x)), x)

@@ -11,6 +11,8 @@ from keras_danet.data.classes import CLASSES, class_colors, class_names
 _HOMES = {
     "from_folder": "folders",
     "camvid": "folders",
+    "class_weights": "frequencies",
+    "check": "doctor",
     "scenes": "synthetic",
     "prepare": "pipeline",
 }

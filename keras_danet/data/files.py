@@ -1,10 +1,10 @@
 """Image and label files to arrays; every error names the file."""
 
 import numpy as np
+import tensorflow as tf
 from PIL import Image
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-LABEL_SUFFIXES = (".png", ".bmp", ".gif", ".tif", ".tiff")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 IGNORED = 255
 
 # Pillow stretches the values of 2 and 4 bit gray PNGs to 0..255; ids must not be.
@@ -21,6 +21,9 @@ def read_image(path):
         ValueError: The file is missing, truncated, no picture, or has 16 bits a
             channel; the message names it.
     """
+    image = _decode_fast(path, 3)
+    if image is not None:
+        return image
     with _opened(path) as picture:
         if picture.mode.startswith(("I", "F")):
             raise ValueError(
@@ -40,20 +43,36 @@ def read_label(path, label_map=None):
     Args:
         path: A lossless picture of one channel or, with `label_map`, of three.
         label_map: What the file holds -> class id 0..255, 255 for "ignored". Keys are
-            ints or (red, green, blue). Every value of the file must be listed; 255 is
-            always ignored. `None`: the values are the ids.
+            ints or (red, green, blue). Every value of the file must be listed, except
+            255, which is ignored unless listed. `None`: the values are the ids.
 
     Raises:
         ValueError: The file is missing, truncated, lossy, a color mask without a map
             of colors, or holds a value that is not listed; the message names it.
     """
+    return map_values(read_values(path), label_map, path)
+
+
+def read_values(path):
+    """What the label file at `path` holds: integers (H, W) or colors (H, W, 3).
+
+    Raises:
+        ValueError: As `read_label`, but for the values themselves.
+    """
+    values = _decode_fast(path, 1)
+    if values is not None:
+        return values[..., 0]
     with _opened(path) as picture:
         if picture.format == "JPEG":
             raise ValueError(
                 f"Label {path} is a JPEG, whose compression changes class ids. "
                 "Save the labels as PNG from their source."
             )
-        values = _label_values(picture)
+        return _label_values(picture)
+
+
+def map_values(values, label_map, path):
+    """Class ids uint8 (H, W) of what a label file holds; `path` is for errors."""
     if values.ndim == 3:
         return _from_colors(values, label_map, path)
     return _from_ids(values, label_map, path)
@@ -63,16 +82,47 @@ def read_pair(image_path, label_path, label_map=None):
     """`read_image` and `read_label` of one example, which must be of one size."""
     image = read_image(image_path)
     label = read_label(label_path, label_map)
-    if image.shape[:2] != label.shape:
-        swapped = image.shape[1::-1] == label.shape
-        raise ValueError(
-            f"Image {image_path} and label {label_path} differ in size. "
-            + ("An EXIF rotation? Save the image upright. " if swapped else "")
-            + "Every pixel needs a label; enlarge labels with nearest neighbor only. "
-            f"Received: image {image.shape[0]}x{image.shape[1]}, "
-            f"label {label.shape[0]}x{label.shape[1]} (height x width)."
-        )
+    mismatch = size_mismatch(image, label, image_path, label_path)
+    if mismatch:
+        raise ValueError(mismatch)
     return image, label
+
+
+def size_mismatch(image, label, image_path, label_path):
+    """What to say about an image and a label of different sizes; `None` if equal."""
+    if image.shape[:2] == label.shape[:2]:
+        return None
+    swapped = image.shape[1::-1] == label.shape[:2]
+    return (
+        f"Image {image_path} and label {label_path} differ in size. "
+        + ("An EXIF rotation? Save the image upright. " if swapped else "")
+        + "Every pixel needs a label; enlarge labels with nearest neighbor only. "
+        f"Received: image {image.shape[0]}x{image.shape[1]}, "
+        f"label {label.shape[0]}x{label.shape[1]} (height x width)."
+    )
+
+
+def _decode_fast(path, channels):
+    """Common JPEG and PNG pictures by TensorFlow; `None` for all that Pillow must see.
+
+    A 1024x2048 PNG takes two thirds of Pillow's time. TensorFlow's errors name no
+    file, so that whatever it refuses goes to Pillow, which reads it or says why not.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+        if content.startswith(b"\xff\xd8") and channels == 3:
+            accurate = "INTEGER_ACCURATE"  # as Pillow decodes
+            return np.asarray(tf.io.decode_jpeg(content, 3, dct_method=accurate))
+        # Bits a channel and color type; type 0 is gray. Of a palette and of fewer bits
+        # TensorFlow gives colors, not ids.
+        bits, color = content[24], content[25]
+        plain = bits == 8 and (channels == 3 or color == 0)
+        if content.startswith(b"\x89PNG") and plain:
+            return np.asarray(tf.io.decode_png(content, channels))
+    except (OSError, IndexError, tf.errors.InvalidArgumentError):
+        pass
+    return None
 
 
 class _opened:

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import tensorflow as tf
-
 from keras_danet.data.classes import label_map as class_label_map
-from keras_danet.data.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, read_pair
+from keras_danet.data.files import SUFFIXES, read_pair
+from keras_danet.data.indexed import indexed
 
 
 def from_folder(images, labels, *, label_map=None):
@@ -93,49 +92,51 @@ def camvid(root, split="train"):
 
 
 def from_files(images, labels, label_map=None):
-    """Two equally long lists of files as a `tf.data.Dataset` with random access."""
+    """Two equally long lists of files as a `tf.data.Dataset`."""
 
-    def read(image_path, label_path):
-        return read_pair(image_path.decode(), label_path.decode(), label_map)
+    def read(index):
+        return read_pair(images[index], labels[index], label_map)
 
-    def load(image_path, label_path):
-        image, label = tf.numpy_function(
-            read, (image_path, label_path), (tf.uint8, tf.uint8)
-        )
-        image.set_shape((None, None, 3))
-        label.set_shape((None, None))
-        return image, label
-
-    paths = [str(p) for p in images], [str(p) for p in labels]
-    return tf.data.Dataset.from_tensor_slices(paths).map(load, tf.data.AUTOTUNE)
+    return indexed(len(images), read)
 
 
 def _pair(images, labels):
     """Sorted files of two folders, each with its partner."""
-    images = _by_name(images, IMAGE_SUFFIXES)
-    labels = _by_name(labels, LABEL_SUFFIXES)
-    lonely = [images[n] for n in sorted(images.keys() - labels.keys())]
-    lonely += [labels[n] for n in sorted(labels.keys() - images.keys())]
+    images, labels, lonely = match(images, labels)
+    lonely = [*lonely["image"], *lonely["label"]]
     if lonely:
         shown = "\n  ".join(map(str, lonely[:10]))
         raise ValueError(
-            f"{len(lonely)} of {len(images) + len(labels)} files have no partner of "
-            "the same name without its suffix (a.jpg belongs to a.png). Rename or "
-            "remove them, or pass two lists of files. Received:\n  "
-            + shown
-            + ("\n  ..." if len(lonely) > 10 else "")
+            f"{len(lonely)} files have no partner of the same name without its suffix "
+            "(a.jpg belongs to a.png). Rename or remove them, or pass two lists of "
+            "files. Received:\n  " + shown + ("\n  ..." if len(lonely) > 10 else "")
         )
-    names = sorted(images)
-    return [images[n] for n in names], [labels[n] for n in names]
+    return images, labels
 
 
-def _by_name(folder, suffixes):
+def match(images, labels):
+    """Files of two folders by their names.
+
+    Returns:
+        (images, labels, {"image": images without label, "label": the reverse}), sorted;
+        the first two are partners.
+    """
+    images, labels = _by_name(images), _by_name(labels)
+    common = sorted(images.keys() & labels.keys())
+    lonely = {
+        "image": [images[name] for name in sorted(images.keys() - labels.keys())],
+        "label": [labels[name] for name in sorted(labels.keys() - images.keys())],
+    }
+    return [images[n] for n in common], [labels[n] for n in common], lonely
+
+
+def _by_name(folder):
     """{path below the folder without its suffix: path} of a folder's pictures."""
     if not folder.is_dir():
         raise ValueError(f"There is no folder {folder}.")
     found = {}
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in suffixes or path.name.startswith("."):
+        if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
             continue
         name = path.relative_to(folder).with_suffix("").as_posix()
         if name in found:
@@ -146,6 +147,6 @@ def _by_name(folder, suffixes):
     if not found:
         raise ValueError(
             f"{folder} holds no pictures. Expected files with one of the suffixes "
-            f"{', '.join(suffixes)}, directly or in subfolders."
+            f"{', '.join(SUFFIXES)}, directly or in subfolders."
         )
     return found

@@ -4,8 +4,6 @@ import tensorflow as tf
 
 from keras_danet.data.augmentation import augment
 
-_FOREVER = 2**62
-
 
 def prepare(
     dataset,
@@ -20,6 +18,7 @@ def prepare(
     base_size=None,
     flip=True,
     max_class_share=None,
+    photometric_distortion=False,
     shuffle_buffer=256,
 ):
     """Batches of a data set: shuffled and augmented to train, as they are to evaluate.
@@ -28,10 +27,10 @@ def prepare(
     `step` is a pure function of `(seed, step)`: order, scale, crop and flip come out
     the same in every run, and `start_step` continues the same stream after a stop.
 
-    Data sets with random access (`from_folder` and every data set of this module) are
-    shuffled over their whole length and start anywhere at once. Others (generators,
-    filtered or interleaved ones) are shuffled within `shuffle_buffer` examples, and
-    `start_step` reads up to one pass to find its place.
+    The data sets of this module (`from_folder`, `camvid`, `scenes`, ...) are shuffled
+    over their whole length and start anywhere at once. Others, and what
+    `take`, `filter`, `map` make of these, are shuffled within `shuffle_buffer`
+    examples, and `start_step` reads up to one pass to find its place.
 
     Args:
         dataset: `tf.data.Dataset` of `(image uint8 (H, W, 3), label uint8 (H, W))`.
@@ -49,7 +48,8 @@ def prepare(
         flip: Mirror every second image.
         max_class_share: Largest share one class may have of a crop, e.g. 0.75; drawn
             again up to 10 times.
-        shuffle_buffer: Examples held to shuffle a data set without random access.
+        photometric_distortion: Change brightness, contrast, saturation and hue.
+        shuffle_buffer: Examples held to shuffle a data set that is read in order.
 
     Returns:
         `tf.data.Dataset` of `(images uint8 (B, h, w, 3) in [0, 255], labels uint8
@@ -83,66 +83,59 @@ def prepare(
             base_size,
             flip,
             max_class_share,
+            photometric_distortion,
         )
 
-    stream = _shuffled(dataset, key, start_step * batch_size, shuffle_buffer)
-    stream = stream(example)
+    start = start_step * batch_size
+    stream = _shuffled(dataset, key, start, shuffle_buffer, example)
     stream = _one_size(stream, batch_size if crop_size is None else 1)
     return stream.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 
-def _shuffled(dataset, key, start, shuffle_buffer):
-    """Gives a function that maps `f(number, image, label)` over the endless stream."""
+def _shuffled(dataset, key, start, shuffle_buffer, function):
+    """The endless shuffled stream of `function(number, image, label)`."""
+    example_at = getattr(dataset, "example_at", None)
+    if example_at is not None:
+        count = len(dataset)
+        stream = tf.data.Dataset.counter(start)
+
+        def example(number):
+            return function(number, *example_at(_place(number, count, key)))
+    else:
+        stream = _read_on(dataset, key, start, shuffle_buffer).enumerate(start)
+
+        def example(number, pair):
+            return function(number, *pair)
+
+    return stream.map(example, tf.data.AUTOTUNE, deterministic=True)
+
+
+def _place(number, count, key):
+    """Where example `number` of the stream stands in the data set."""
+    epoch_key = _epoch_key(key, number // count)
+    return tf.random.experimental.index_shuffle(number % count, epoch_key, count - 1)
+
+
+def _epoch_key(key, epoch):
+    return tf.random.fold_in(key, -1 - epoch)  # numbers of examples are never negative
+
+
+def _read_on(dataset, key, start, shuffle_buffer):
+    """The stream of a data set that can only be read from its beginning."""
     count = dataset.cardinality().numpy()
-    if count > 0 and _has_random_access(dataset):
-        return _by_index(dataset, key, start, count)
-    return _by_reading(dataset, key, start, count, shuffle_buffer)
-
-
-def _has_random_access(dataset):
-    try:
-        tf.data.experimental.at(dataset, 0)
-    except tf.errors.UnimplementedError:
-        return False
-    return True
-
-
-def _by_index(dataset, key, start, count):
-    """Example `number` is element permutation(epoch)[number mod count]."""
-
-    def read(number):
-        epoch, place = number // count, number % count
-        epoch_key = tf.random.fold_in(key, -1 - epoch)
-        index = tf.random.experimental.index_shuffle(place, epoch_key, count - 1)
-        return tf.data.experimental.at(dataset, index)
-
-    def stream(function):
-        numbers = tf.data.Dataset.range(start, _FOREVER)
-        return numbers.map(
-            lambda n: function(n, *read(n)), tf.data.AUTOTUNE, deterministic=True
-        )
-
-    return stream
-
-
-def _by_reading(dataset, key, start, count, shuffle_buffer):
-    """The same for a data set that can only be read from its beginning."""
     first_epoch, skipped = divmod(start, count) if count > 0 else (0, start)
 
     def epoch_of(epoch):
-        epoch_seed = tf.cast(tf.random.fold_in(key, -1 - epoch)[0], tf.int64)
-        return dataset.shuffle(
-            shuffle_buffer, epoch_seed, reshuffle_each_iteration=False
+        # Of the graph that is being traced here, so that the order depends on the key
+        # alone and not on the program's global seed.
+        tf.random.set_seed(1)
+        seed = tf.random.stateless_uniform(
+            (), _epoch_key(key, epoch), 1, 2**31 - 1, tf.int64
         )
+        return dataset.shuffle(shuffle_buffer, seed, reshuffle_each_iteration=False)
 
-    def stream(function):
-        epochs = tf.data.Dataset.range(first_epoch, _FOREVER)
-        examples = epochs.flat_map(epoch_of).skip(skipped).enumerate(start)
-        return examples.map(
-            lambda n, pair: function(n, *pair), tf.data.AUTOTUNE, deterministic=True
-        )
-
-    return stream
+    epochs = tf.data.Dataset.counter(first_epoch)
+    return epochs.flat_map(epoch_of).skip(skipped)
 
 
 def _one_size(dataset, batch_size):
@@ -166,18 +159,15 @@ def _one_size(dataset, batch_size):
 
 
 def _check_examples(spec):
-    wanted = (
-        tf.TensorSpec((None, None, 3), "uint8"),
-        tf.TensorSpec((None, None), "uint8"),
+    example = (
+        tf.TensorSpec((None, None, 3), tf.uint8),
+        tf.TensorSpec((None, None), tf.uint8),
     )
-    if not (
-        isinstance(spec, tuple)
-        and len(spec) == 2
-        and all(w.is_compatible_with(s) for w, s in zip(wanted, spec, strict=True))
-    ):
+    pair = isinstance(spec, tuple) and len(spec) == 2
+    if not (pair and all(map(tf.TensorSpec.is_compatible_with, example, spec))):
         raise ValueError(
-            "`dataset` must give unbatched (image uint8 (H, W, 3), label uint8 (H, W)). "
-            "Cast or squeeze with dataset.map(...), undo batches with "
+            "`dataset` must give single examples (image uint8 (H, W, 3), label uint8 "
+            "(H, W)). Cast or squeeze with dataset.map(...), undo batches with "
             f"dataset.unbatch(). Received: {spec}"
         )
 

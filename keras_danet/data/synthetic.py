@@ -6,8 +6,8 @@ Colors vary so much that no class can be told by its color alone.
 """
 
 import numpy as np
-import tensorflow as tf
 
+from keras_danet.data.indexed import indexed
 from keras_danet.data.street.background import draw_facades, draw_ground, draw_sky
 from keras_danet.data.street.canvas import Street, smooth_noise
 from keras_danet.data.street.things import VOID, things
@@ -42,17 +42,10 @@ def scenes(count, seed=0, image_size=(128, 192)):
             f"16 each. Received: count={count}, seed={seed}, image_size={image_size}"
         )
 
-    def load(index):
-        image, label = tf.numpy_function(
-            lambda i: draw_scene(seed, int(i), image_size),
-            (index,),
-            (tf.uint8, tf.uint8),
-        )
-        image.set_shape((*image_size, 3))
-        label.set_shape(image_size)
-        return image, label
+    def draw(index):
+        return draw_scene(seed, int(index), image_size)
 
-    return tf.data.Dataset.range(count).map(load, tf.data.AUTOTUNE)
+    return indexed(count, draw, image_size)
 
 
 def draw_scene(seed, index, image_size=(128, 192)):

@@ -15,6 +15,7 @@ Measured against the dense form in examples/benchmarks/attention.py.
 from keras import ops
 
 from keras_danet.layers.feature_map import at_least_float32
+from keras_danet.layers.sequential_loops import fold_range, map_range
 
 # Scores of one block, 8 MB in float32: larger blocks leave the CPU's caches, and below
 # 128 rows the products with d = 64 run slower than the blocks save.
@@ -77,7 +78,7 @@ def _attend(query, key, value, blocks, rows):
         scores = _scores(_block(query, index, rows), key)  # (B, rows, N)
         return ops.einsum("bij,bjc->bic", scores, value)  # (B, rows, C)
 
-    output = ops.map(block, ops.arange(blocks))  # (blocks, B, rows, C)
+    output = map_range(block, blocks, value.dtype)  # (blocks, B, rows, C)
     output = ops.transpose(output, (1, 0, 2, 3))
     return ops.reshape(output, (batch, blocks * rows, channels))[:, :positions]
 
@@ -109,7 +110,7 @@ def _gradient(query, key, value, output, upstream, blocks, rows):
     zeros = tuple(
         ops.zeros_like(array) for array in (query, _transpose(key), _transpose(value))
     )
-    d_query, d_key, d_value = ops.fori_loop(0, blocks, block, zeros)
+    d_query, d_key, d_value = fold_range(block, blocks, zeros)
     return d_query[:, :positions], _transpose(d_key), _transpose(d_value)
 
 

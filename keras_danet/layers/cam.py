@@ -183,5 +183,14 @@ class CAM(keras.layers.Layer):
         shape = self.compute_output_shape(inputs.shape, True)[1]
         return output, keras.KerasTensor(shape, at_least_float32(self.compute_dtype))
 
+    def inner_operations(self, input_shape):
+        """No layer runs inside; see `product_count`."""
+        return []
+
+    def product_count(self, input_shape):
+        """Multiply-accumulates of the energies and of the weighted sum."""
+        _, height, width, channels = input_shape
+        return 2 * height * width * channels**2
+
     def get_config(self):
         return {**super().get_config(), "energy": self.energy}

@@ -106,9 +106,7 @@ class DAFM(keras.layers.Layer):
             return context, (score, score)
         return context
 
-    def compute_output_spec(
-        self, inputs, training=None, return_attention_scores=False
-    ):
+    def compute_output_spec(self, inputs, training=None, return_attention_scores=False):
         shapes = [x.shape for x in inputs]
         context = keras.KerasTensor(
             self.compute_output_shape(shapes), dtype=self.compute_dtype
@@ -117,6 +115,20 @@ class DAFM(keras.layers.Layer):
             return context
         score = keras.KerasTensor((context.shape[0], self.filters), dtype="float32")
         return context, (score, score)
+
+    def inner_operations(self, input_shape):
+        """(layer, its input's shape) pairs run inside, for `keras_danet.profile`."""
+        low, high = input_shape
+        enlarged = (*low[:-1], high[-1])
+        fused = (*low[:-1], self.filters)
+        pooling = keras.layers.GlobalAveragePooling2D()
+        pooled, hidden = (low[0], high[-1]), (low[0], self.low_hidden.units)
+        gates = [(self.low_hidden, self.low_gate), (self.high_hidden, self.high_gate)]
+        rows = [(self.low_conv, low), (self.low_bn, fused)]
+        rows += [(self.high_conv, enlarged), (self.high_bn, fused)]
+        for first, second in gates:
+            rows += [(pooling, high), (first, pooled), (second, hidden)]
+        return rows
 
     def get_config(self):
         return {

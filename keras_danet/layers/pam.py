@@ -12,6 +12,7 @@ from keras_danet.layers.feature_map import (
 from keras_danet.layers.position_attention import (
     position_attention,
     position_attention_scores,
+    rows_at_once,
 )
 
 __all__ = ["PAM", "position_attention", "position_attention_scores"]
@@ -171,6 +172,21 @@ class PAM(keras.layers.Layer):
         shape = self.compute_output_shape(inputs.shape, True)[1]
         dtype = at_least_float32(self.compute_dtype)
         return output, keras.KerasTensor(shape, dtype=dtype)
+
+    def inner_operations(self, input_shape):
+        """(layer, its input's shape) pairs run inside, for `keras_danet.profile`."""
+        return [(layer, input_shape) for layer in (self.query, self.key, self.value)]
+
+    def product_count(self, input_shape):
+        """Multiply-accumulates of the energies and of the weighted sum."""
+        _, height, width, channels = input_shape
+        return (height * width) ** 2 * (self.query.filters + channels)
+
+    def score_bytes(self, input_shape):
+        """Bytes of an image's float32 scores: (the dense N x N, those held at once)."""
+        positions = input_shape[1] * input_shape[2]
+        rows = rows_at_once(positions, self.block_size)
+        return 4 * positions**2, 4 * positions * rows
 
     def get_config(self):
         return {

@@ -95,15 +95,21 @@ class PAM2D(keras.layers.Layer):
             return tuple(spatial), (*spatial[:-1], 1)
         return tuple(spatial)
 
-    def compute_output_spec(
-        self, inputs, training=None, return_attention_scores=False
-    ):
+    def compute_output_spec(self, inputs, training=None, return_attention_scores=False):
         shape = inputs[0].shape
         filtered = keras.KerasTensor(shape, dtype=self.compute_dtype)
         if return_attention_scores:
             score = keras.KerasTensor((*shape[:-1], 1), dtype="float32")
             return filtered, score
         return filtered
+
+    def inner_operations(self, input_shape):
+        """(layer, its input's shape) pairs run inside, for `keras_danet.profile`."""
+        spatial, context = input_shape
+        both = (*spatial[:-1], spatial[-1] + context[-1])
+        hidden = (*spatial[:-1], self.filters)
+        convs = [(self.conv1, both), (self.conv2, hidden), (self.conv3, hidden)]
+        return [*convs, (self.bn1, hidden), (self.bn2, hidden)]
 
     def get_config(self):
         return {**super().get_config(), "filters": self.filters}

@@ -3,7 +3,10 @@
 import keras
 from keras import ops
 
-from keras_danet.layers.blockwise_attention import blockwise_attention
+from keras_danet.layers.blockwise_attention import (
+    automatic_block_size,
+    blockwise_attention,
+)
 from keras_danet.layers.feature_map import at_least_float32
 from keras_danet.layers.torch_attention import torch_attention
 
@@ -86,6 +89,23 @@ def _form(positions, block_size):
     on_torch = keras.backend.backend() == "torch"
     attention = torch_attention if on_torch else blockwise_attention
     return lambda query, key, value: attention(query, key, value, block_size)
+
+
+def rows_at_once(positions, block_size="auto"):
+    """How many of the N rows of scores `position_attention` holds at a time.
+
+    Args:
+        positions: int N.
+        block_size: as in `position_attention`.
+
+    Returns:
+        An int; on a GPU, where a kernel keeps scores in its registers, an upper bound.
+    """
+    if block_size is None or (block_size == "auto" and positions <= _DENSE_POSITIONS):
+        return positions
+    if block_size == "auto":
+        block_size = automatic_block_size(positions)
+    return min(block_size, positions)
 
 
 def _dense_attention(query, key, value):

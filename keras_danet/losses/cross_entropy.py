@@ -110,7 +110,7 @@ class CrossEntropy(keras.losses.Loss):
 
     >>> labels = np.array([[[0, 1], [255, 1]]], "uint8")
     >>> logits = np.zeros((1, 2, 2, 2), "float32")
-    >>> float(keras_danet.CrossEntropy()(labels, logits))  # log(2)
+    >>> float(CrossEntropy()(labels, logits))  # log(2)
     0.6931471824645996
 
     Differs from `keras.losses.SparseCategoricalCrossentropy(from_logits=True)`: class
@@ -134,7 +134,7 @@ class CrossEntropy(keras.losses.Loss):
         super().__init__(name=name, reduction="sum", dtype="float32")
         if average not in ("labelled", "all"):
             raise ValueError(
-                '`average` must be "labelled" (divide by the labelled pixels) or "all" '
+                '`average` must be "labelled" (divide by the labeled pixels) or "all" '
                 f"(divide by all pixels). Received: average={average!r}"
             )
         self.ignore_class = ignore_class

@@ -4,8 +4,12 @@ import keras
 from keras import ops
 
 from keras_danet.losses.labels import split_pixels
-from keras_danet.losses.reduction import refuse_sample_weight, share_of_replicas
-from keras_danet.replicas import replica_count, sum_across_replicas
+from keras_danet.losses.reduction import (
+    refuse_sample_weight,
+    replicas_here,
+    share_of_replicas,
+)
+from keras_danet.replicas import sum_across_replicas
 
 
 def dice_sums(pixels, probabilities):
@@ -71,7 +75,7 @@ class Dice(keras.losses.Loss):
 
     Example:
 
-    >>> model.compile(loss=keras_danet.Dice())
+    >>> model.compile(loss=Dice())
 
     Differs from mmsegmentation 1.2.2, whose Dice takes all classes of an image as one
     set, uses a sigmoid by default and counts predictions at ignored pixels.
@@ -93,7 +97,7 @@ class Dice(keras.losses.Loss):
         """The replica's share of the loss, a scalar."""
         pixels = split_pixels(y_true, y_pred, self.ignore_class)
         sums = dice_sums(pixels, ops.softmax(y_pred, axis=-1))
-        loss = dice_loss(sum_across_replicas(sums)) / replica_count()
+        loss = dice_loss(sum_across_replicas(sums)) / replicas_here()
         return ops.where(ops.any(pixels.unknown), float("nan"), loss)
 
     def get_config(self):

@@ -7,9 +7,10 @@ from keras_danet.losses.labels import split_pixels
 from keras_danet.losses.reduction import (
     image_weights,
     refuse_sample_weight,
+    replicas_here,
     share_of_replicas,
 )
-from keras_danet.replicas import replica_count, sum_across_replicas
+from keras_danet.replicas import sum_across_replicas
 
 
 def jaccard_gradient(foreground):
@@ -111,7 +112,7 @@ class LovaszSoftmax(keras.losses.Loss):
 
     Example:
 
-    >>> model.compile(loss=keras_danet.LovaszSoftmax(per_image=True))
+    >>> model.compile(loss=LovaszSoftmax(per_image=True))
 
     Memory: sorts (K, B * H * W) errors at once, 16 bytes each on PyTorch.
 
@@ -150,7 +151,7 @@ class LovaszSoftmax(keras.losses.Loss):
         losses = lovasz_softmax(pixels, probabilities, self.classes, self.per_image)
         losses = ops.where(ops.any(pixels.unknown), float("nan"), losses)
         if not self.per_image:
-            return losses / replica_count()
+            return losses / replicas_here()
         return losses / sum_across_replicas(ops.sum(ops.ones_like(losses)))
 
     def get_config(self):

@@ -36,8 +36,7 @@ def harder_than_threshold(values, candidates, threshold, min_kept):
     last = ops.sum(ops.cast(candidates, "int32")) - 1
     index = ops.maximum(ops.minimum(min_kept, last), 0)
     limit = ops.minimum(ops.take(descending, index), -math.log(threshold))
-    # "not below" instead of "above": a NaN must stay and be seen.
-    return candidates & ops.logical_not(values <= limit)
+    return candidates & (values > limit)
 
 
 def hardest(values, candidates, count):
@@ -70,9 +69,10 @@ class OHEMCrossEntropy(keras.losses.Loss):
     Unknown labels make the loss NaN, a batch without a labeled pixel 0, as in
     `CrossEntropy`.
 
-    Replicas: the pixels are ranked within each replica (a global rank would need every
-    pixel everywhere), with "kept" so is `min_kept`; the divisor is global. Hence N
-    replicas equal one device when no pixel is dropped differently, not in general.
+    Replicas: the pixels are ranked within each replica, as in mmsegmentation (a global
+    rank would need every pixel everywhere), and with "kept" `min_kept` is for one
+    replica; the divisor is counted over all replicas. N replicas therefore equal one
+    device only where `threshold`, not `min_kept`, sets every limit.
 
     Args:
         threshold: probability in (0, 1], or None: rank only.
@@ -89,7 +89,7 @@ class OHEMCrossEntropy(keras.losses.Loss):
 
     Example:
 
-    >>> model.compile(loss=keras_danet.OHEMCrossEntropy(threshold=0.7, min_kept=100_000))
+    >>> model.compile(loss=OHEMCrossEntropy(threshold=0.7, min_kept=100_000))
 
     Differs from mmsegmentation: where no pixel is kept the "kept" form gives 0, not
     NaN.
@@ -147,9 +147,13 @@ class OHEMCrossEntropy(keras.losses.Loss):
         return divide_or_zero(ops.where(kept | pixels.unknown, values, 0.0), count)
 
     def _kept(self, pixels, values):
+        # A NaN of diverged logits is the hardest of all: it must be kept and be seen.
+        values = ops.where(ops.isnan(values), float("inf"), values)
         batch, height, width = ops.shape(values)
         min_kept = self.min_kept
-        if self.average != "kept":  # for each image; no more than there are: no overflow
+        if (
+            self.average != "kept"
+        ):  # for each image; no more than there are: no overflow
             min_kept = ops.minimum(min_kept, height * width) * batch
         candidates = pixels.labelled & ops.logical_not(pixels.unknown)
         if self.threshold is None:

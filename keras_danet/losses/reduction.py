@@ -75,6 +75,11 @@ def divide_or_zero(total, count):
     return total / ops.where(count > 0, count, ops.ones_like(count))
 
 
+def replicas_here():
+    """Replicas that `sum_across_replicas` adds, float32; 1 outside their context."""
+    return sum_across_replicas(ops.ones((), "float32"))
+
+
 def share_of_replicas(loss):
     """The replica's `loss` with its own gradient and the value (sum over replicas) / N.
 
@@ -86,5 +91,4 @@ def share_of_replicas(loss):
     if replica_count() == 1:
         return loss
     total = sum_across_replicas(ops.stop_gradient(loss))
-    replicas = sum_across_replicas(ops.ones((), loss.dtype))
-    return total / replicas + (loss - ops.stop_gradient(loss))
+    return total / replicas_here() + (loss - ops.stop_gradient(loss))

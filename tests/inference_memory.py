@@ -1,0 +1,42 @@
+"""Print what a 4096x4096 image in windows of 1024 adds to the memory, as JSON in MB.
+
+python tests/inference_memory.py
+"""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+import keras_danet
+from tests.attention_memory import resident
+
+
+def peak_of(function):
+    """(growth of the peak resident memory in MB, seconds) of one call."""
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
+    before, start = resident("VmRSS"), time.time()
+    function()
+    return resident("VmHWM") - before, time.time() - start
+
+
+def main():
+    model = keras_danet.DFDAM(19, "resnet_18")
+    image = np.random.default_rng(0).integers(0, 256, (4096, 4096, 3), "uint8")
+    corner = image[:1024, :1024]
+    keras_danet.segment(model, corner)  # libraries and threads start here
+    window, seconds = peak_of(lambda: keras_danet.segment(model, corner))
+    peaks = {"one window": window, "one window, seconds": seconds}
+    for protocol in ("mmseg", "official"):
+        settings = {"window": 1024, "stride": 1024, "protocol": protocol}
+        peak, seconds = peak_of(
+            lambda s=settings: keras_danet.segment(model, image, **s)
+        )
+        peaks |= {protocol: peak, f"{protocol}, seconds": seconds}
+    peaks["probabilities"] = 4096 * 4096 * 19 * 4 / 2**20
+    print(json.dumps({name: round(value, 1) for name, value in peaks.items()}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,240 @@
+"""Position attention by blocks equals the dense form, in memory linear in N."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_danet.layers import position_attention as module
+from keras_danet.layers.pam import PAM
+from keras_danet.layers.position_attention import position_attention
+from tests.gradients import gradients
+from tests.modules import features, relative_error
+
+pytestmark = pytest.mark.filterwarnings("ignore:You are using a softmax")
+BACKEND = keras.backend.backend()
+COMPILATIONS = {
+    "tensorflow": ["static", "dynamic"],
+    "jax": ["jit"],
+    "torch": ["eager"],
+}[BACKEND]
+only_tensorflow = pytest.mark.skipif(
+    BACKEND != "tensorflow", reason="a mechanism of TensorFlow"
+)
+only_torch = pytest.mark.skipif(BACKEND != "torch", reason="a mechanism of PyTorch")
+
+
+def arrays(positions, width=5, channels=6, batch=2):
+    """Random query, key, value, and weights for a loss of the output."""
+    shapes = [(batch, positions, c) for c in (width, width, channels, channels)]
+    return [features(*shape, seed=seed) for seed, shape in enumerate(shapes)]
+
+
+def compiled(function, compilation, inputs):
+    """`function` as the backend compiles it for inputs of these shapes."""
+    if compilation == "eager":
+        return function
+    if compilation == "jit":
+        import jax
+
+        return jax.jit(function)
+    import tensorflow as tf
+
+    known = compilation.startswith("static")
+    signature = [
+        tf.TensorSpec(x.shape if known else (None, None, x.shape[-1])) for x in inputs
+    ]
+    return tf.function(function, signature, jit_compile=compilation.endswith("xla"))
+
+
+def assert_equal_to_dense(positions, block_size, compilation, **sizes):
+    """Value and all three gradients within 1e-4 of the dense form's."""
+    *inputs, weight = arrays(positions, **sizes)
+    weight = ops.convert_to_tensor(weight)
+
+    def blockwise(query, key, value):
+        return position_attention(query, key, value, block_size)
+
+    def dense(query, key, value):
+        return position_attention(query, key, value, None)
+
+    blockwise = compiled(blockwise, compilation, inputs)
+    tensors = [ops.convert_to_tensor(x) for x in inputs]
+    expected = ops.convert_to_numpy(dense(*tensors))
+    assert relative_error(blockwise(*tensors), expected) <= 1e-5
+    found = gradients(lambda *x: ops.sum(blockwise(*x) * weight), [], inputs)
+    expected = gradients(lambda *x: ops.sum(dense(*x) * weight), [], inputs)
+    for actual, wanted in zip(found, expected, strict=True):
+        if positions == 1:  # one key takes all: query and key have no gradient
+            np.testing.assert_allclose(actual, wanted, atol=1e-6)
+        else:
+            assert relative_error(actual, wanted) <= 1e-4
+
+
+@pytest.mark.parametrize("compilation", COMPILATIONS)
+@pytest.mark.parametrize(
+    "positions, block_size", [(1, 4), (7, 3), (77, 1), (77, 32), (500, 125), (500, 999)]
+)
+def test_blocks_equal_the_dense_form(positions, block_size, compilation):
+    assert_equal_to_dense(positions, block_size, compilation)
+
+
+@pytest.mark.parametrize("compilation", COMPILATIONS)
+def test_automatic_blocks_equal_the_dense_form_at_4096(compilation):
+    assert_equal_to_dense(4096, "auto", compilation, width=2, channels=3, batch=1)
+
+
+@pytest.mark.parametrize("positions", [1, 77])
+def test_automatic_blocks_equal_the_dense_form_where_n_is_unknown(positions):
+    assert_equal_to_dense(positions, "auto", COMPILATIONS[-1])
+
+
+def test_blocks_equal_the_dense_form_eagerly():
+    assert_equal_to_dense(77, 32, "eager")
+
+
+@only_tensorflow
+@pytest.mark.parametrize("compilation", ["static xla", "dynamic xla"])
+def test_blocks_equal_the_dense_form_under_xla(compilation):
+    assert_equal_to_dense(77, 32, compilation)
+
+
+@only_tensorflow
+@pytest.mark.parametrize("xla", [False, True])
+def test_gradient_inside_a_compiled_step(xla):
+    import tensorflow as tf
+
+    *inputs, weight = arrays(77)
+
+    @tf.function(
+        input_signature=[tf.TensorSpec((None, None, x.shape[-1])) for x in inputs],
+        jit_compile=xla,
+    )
+    def step(*inputs):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            result = tf.reduce_sum(position_attention(*inputs, 20) * weight)
+        return tape.gradient(result, inputs)
+
+    expected = gradients(
+        lambda *x: ops.sum(position_attention(*x, None) * weight), [], inputs
+    )
+    for actual, wanted in zip(step(*inputs), expected, strict=True):
+        assert relative_error(actual, wanted) <= 1e-4
+
+
+def test_automatic_choice():
+    dense = module._form(77, None)
+    assert module._form(1024, "auto") is dense
+    assert module._form(1025, "auto") is not dense
+    assert module._form(None, "auto") is not dense
+    assert module._form(77, 32) is not dense
+
+
+def test_a_clone_without_blocks_has_the_same_weights_and_output():
+    inputs = keras.Input((None, None, 16))
+    model = keras.Model(inputs, PAM(block_size=10)(inputs))
+    model.layers[-1].gamma.assign(0.7)
+
+    def without_blocks(layer):
+        config = layer.get_config()
+        if isinstance(layer, PAM):
+            config["block_size"] = None
+        return type(layer).from_config(config)
+
+    clone = keras.models.clone_model(model, clone_function=without_blocks)
+    clone.set_weights(model.get_weights())
+    assert clone.layers[-1].block_size is None
+    x = features(2, 5, 7, 16)
+    assert relative_error(clone(x), ops.convert_to_numpy(model(x))) <= 1e-5
+
+
+def test_scores_of_asked_positions_equal_the_dense_rows():
+    layer = PAM()
+    x = features(2, 6, 9, 16)
+    scores = ops.convert_to_numpy(layer(x, return_attention_scores=True)[1])
+    positions = [(0, 0), (5, 8), (3, 4), (3, 4)]
+    rows = layer.attention_scores(x, positions)
+    assert rows.shape == (2, 4, 54)
+    expected = scores[:, [row * 9 + column for row, column in positions]]
+    np.testing.assert_allclose(ops.convert_to_numpy(rows), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "positions", [[(6, 0)], [(0, 9)], [(-1, 0)], [0, 1], [(0.5, 1.0)], []]
+)
+def test_positions_outside_the_map_are_refused(positions):
+    with pytest.raises(ValueError, match="Received: positions="):
+        PAM().attention_scores(features(1, 6, 9, 16), positions)
+
+
+@only_tensorflow
+def test_saved_model_of_any_size(tmp_path):
+    import tensorflow as tf
+
+    inputs = keras.Input((None, None, 16))
+    model = keras.Model(inputs, PAM(block_size=10)(inputs))
+    model.layers[-1].gamma.assign(0.7)
+    model.export(tmp_path, verbose=False)
+    loaded = tf.saved_model.load(tmp_path)
+    for shape in ((1, 3, 4, 16), (2, 5, 7, 16)):
+        x = features(*shape)
+        expected = ops.convert_to_numpy(model(x))
+        assert relative_error(loaded.serve(x), expected) <= 1e-5
+
+
+@only_torch
+def test_products_without_onednn_are_the_same(monkeypatch):
+    from keras_danet.layers import onednn_product
+
+    monkeypatch.setattr(onednn_product, "_onednn", lambda: None)
+    assert_equal_to_dense(77, 32, "eager")
+
+
+@only_torch
+def test_blocks_refuse_a_gradient_of_the_gradient():
+    import torch
+
+    inputs = [torch.from_numpy(x).requires_grad_() for x in arrays(7)[:3]]
+    output = position_attention(*inputs, 3).square().sum()
+    (found,) = torch.autograd.grad(output, inputs[:1], create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        found.sum().backward()
+
+
+def run_script(name, *arguments):
+    """The JSON that a script of this folder prints, run in a process of its own."""
+    script = Path(__file__).parent / name
+    environment = {**os.environ, "KERAS_BACKEND": BACKEND, "OMP_NUM_THREADS": "1"}
+    environment["PYTHONPATH"] = os.pathsep.join([str(script.parents[1]), *sys.path])
+    done = subprocess.run(
+        [sys.executable, script, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/clear_refs").exists(), reason="peak memory is read from /proc"
+)
+def test_peak_memory_is_linear():
+    peak = run_script("attention_memory.py", "10240")
+    assert peak["forward"] < 60
+    assert peak["gradient"] < 80
+    # the same measure sees the dense form's 10240 x 10240 matrix of 400 MB
+    assert peak["dense"] > 350
+
+
+@only_tensorflow
+def test_two_replicas_give_the_gradient_of_one():
+    assert run_script("attention_replicas.py")["largest difference"] < 1e-5

@@ -1,0 +1,119 @@
+"""Folders and CamVid as data sets."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from keras_danet import data
+from tests.shared import SHARED, needs_shared
+
+
+def write_pair(root, name, image, label, suffix=".png"):
+    for kind, array, end in (("images", image, suffix), ("labels", label, ".png")):
+        path = root / kind / (name + end)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(array).save(path)
+
+
+def write_folder(root, count=3, size=(6, 8)):
+    rng = np.random.default_rng(0)
+    examples = {}
+    for i in range(count):
+        name = f"town{i % 2}/{i}"
+        image = rng.integers(0, 256, (*size, 3), dtype="uint8")
+        label = rng.integers(0, 4, size, dtype="uint8")
+        write_pair(root, name, image, label)
+        examples[name] = image, label
+    return [examples[name] for name in sorted(examples)]
+
+
+def test_from_folder_pairs_by_name_below_the_folder(tmp_path):
+    expected = write_folder(tmp_path)
+    (tmp_path / "labels" / "notes.txt").write_text("not a picture")
+    dataset = data.from_folder(tmp_path / "images", tmp_path / "labels")
+    assert dataset.cardinality() == 3
+    for (image, label), (wanted_image, wanted_label) in zip(
+        dataset, expected, strict=True
+    ):
+        np.testing.assert_array_equal(image, wanted_image)
+        np.testing.assert_array_equal(label, wanted_label)
+        assert image.dtype == label.dtype == tf.uint8
+
+
+def test_from_folder_takes_lists_of_files_and_a_label_map(tmp_path):
+    (image, label), *_ = write_folder(tmp_path)
+    dataset = data.from_folder(
+        [tmp_path / "images/town0/0.png"],
+        [str(tmp_path / "labels/town0/0.png")],
+        label_map={0: 255, 1: 0, 2: 1, 3: 2},
+    )
+    _, mapped = next(iter(dataset))
+    np.testing.assert_array_equal(mapped, np.array([255, 0, 1, 2], "uint8")[label])
+    with pytest.raises(ValueError, match="1 images, 2 labels"):
+        data.from_folder(["a.png"], ["a.png", "b.png"])
+
+
+def test_missing_partners_are_listed(tmp_path):
+    write_folder(tmp_path)
+    (tmp_path / "images/town0/0.png").unlink()
+    (tmp_path / "labels/town1/1.png").unlink()
+    with pytest.raises(
+        ValueError, match=r"(?s)2 of 4 files.*town1/1\.png.*town0/0\.png"
+    ):
+        data.from_folder(tmp_path / "images", tmp_path / "labels")
+
+
+def test_absent_empty_and_ambiguous_folders(tmp_path):
+    write_folder(tmp_path)
+    with pytest.raises(ValueError, match="no folder .*nowhere"):
+        data.from_folder(tmp_path / "nowhere", tmp_path / "labels")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"empty holds no pictures.*\.png"):
+        data.from_folder(tmp_path / "images", tmp_path / "empty")
+    image = tmp_path / "images/town0/0"
+    image.with_suffix(".bmp").write_bytes(image.with_suffix(".png").read_bytes())
+    with pytest.raises(ValueError, match="Two files are called town0/0"):
+        data.from_folder(tmp_path / "images", tmp_path / "labels")
+
+
+@pytest.mark.parametrize("kind", ["images", "labels"])
+def test_a_truncated_file_is_named_while_iterating(tmp_path, kind):
+    write_folder(tmp_path, size=(40, 50))
+    path = tmp_path / kind / "town0" / "2.png"
+    path.write_bytes(path.read_bytes()[:-60])
+    dataset = data.from_folder(tmp_path / "images", tmp_path / "labels")
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"town0/2\.png cannot"):
+        list(dataset)
+    batches = data.prepare(dataset, 1, 16, training=True)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"town0/2\.png cannot"):
+        list(batches.take(6))
+
+
+@pytest.mark.parametrize("layout", ["images/{0}", "{0}"])
+def test_camvid_layouts_and_void(tmp_path, layout):
+    labels = "labels/{0}" if "/" in layout else "{0}annot"
+    for folder in (layout, labels):
+        (tmp_path / folder.format("val")).mkdir(parents=True)
+    image = np.full((4, 6, 3), 9, "uint8")
+    label = np.arange(24, dtype="uint8").reshape(4, 6) % 12
+    Image.fromarray(image).save(tmp_path / layout.format("val") / "a.png")
+    Image.fromarray(label).save(tmp_path / labels.format("val") / "a.png")
+    ((_, read),) = data.camvid(tmp_path, "val")
+    np.testing.assert_array_equal(read, np.where(label == 11, 255, label))
+    with pytest.raises(ValueError, match="does not hold the train split.*SegNet"):
+        data.camvid(tmp_path)
+    with pytest.raises(ValueError, match="'training'"):
+        data.camvid(tmp_path, "training")
+
+
+@needs_shared
+def test_camvid_frames():
+    for split, count in (("train", 367), ("val", 101), ("test", 233)):
+        dataset = data.camvid(SHARED / "camvid", split)
+        assert dataset.cardinality() == count
+    image, label = next(iter(dataset))
+    path = min((SHARED / "camvid/labels/test").iterdir())
+    expected = np.array(Image.open(path))
+    np.testing.assert_array_equal(label, np.where(expected == 11, 255, expected))
+    assert image.shape == (360, 480, 3)
