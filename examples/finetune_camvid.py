@@ -30,10 +30,21 @@ def build(name, weights):
     return MODELS[name](len(names), backbone, class_names=names)
 
 
-def train(model, args):
-    """Fits the model, one checkpoint an epoch under `args.out`."""
+def train(args):
+    """Fits the model, one checkpoint an epoch; goes on from the last one, if any."""
     frames = data.camvid(args.data, "train")
     steps = len(frames) // args.batch_size
+    checkpoint = args.out / "last.keras"
+    if checkpoint.exists():
+        model = keras.saving.load_model(checkpoint)
+        done = int(model.optimizer.iterations)
+    else:
+        model = build(args.model, args.weights)
+        schedule = keras_danet.poly_decay(args.learning_rate, steps * args.epochs)
+        model.compile(
+            keras_danet.SGD(schedule, momentum=0.9, weight_decay=model.weight_decay)
+        )
+        done = 0
     batches = data.prepare(
         frames,
         args.batch_size,
@@ -41,26 +52,30 @@ def train(model, args):
         scale=(0.75, 2.0),
         training=True,
         seed=args.seed,
-    )
-    model.compile(
-        keras_danet.SGD(
-            keras_danet.poly_decay(args.learning_rate, steps * args.epochs),
-            momentum=0.9,
-            weight_decay=model.weight_decay,
-        )
+        start_step=done,
     )
     model.fit(
         batches,
         epochs=args.epochs,
+        initial_epoch=done // steps,
         steps_per_epoch=steps,
-        validation_data=data.prepare(data.camvid(args.data, "val"), 1),
-        validation_freq=args.validation_freq,
         verbose=args.verbose,
         callbacks=[
             keras.callbacks.CSVLogger(str(args.out / "log.csv"), append=True),
-            keras.callbacks.BackupAndRestore(str(args.out / "backup")),
+            keras.callbacks.ModelCheckpoint(str(checkpoint)),
         ],
     )
+    return model
+
+
+def evaluate(model, frames):
+    """mIoU of whole frames at the labels' own size, one at a time; void not counted."""
+    metric = keras_danet.MeanIoU(model.num_classes)
+    for image, label in data.prepare(frames, 1):
+        metric.update_state(label, model(image, training=False))
+    for name, iou in zip(model.class_names, metric.per_class(), strict=True):
+        print(f"{name:12s} {iou:.3f}")
+    return float(metric.result())
 
 
 def main():
@@ -71,7 +86,6 @@ def main():
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--learning-rate", type=float, default=0.01)
-    parser.add_argument("--validation-freq", type=int, default=4, metavar="EPOCHS")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--verbose", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("runs/camvid"))
@@ -79,19 +93,10 @@ def main():
     args.out.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(args.seed)
 
-    model = build(args.model, args.weights)
     start = time.time()
-    train(model, args)
+    model = train(args)
     minutes = (time.time() - start) / 60
-    model.save(args.out / f"{args.model}.keras")
-
-    # Whole frames at the labels' own size, one at a time; void is not counted.
-    metric = keras_danet.MeanIoU(model.num_classes)
-    for image, label in data.prepare(data.camvid(args.data, "val"), 1):
-        metric.update_state(label, model(image, training=False))
-    for name, iou in zip(model.class_names, metric.per_class(), strict=True):
-        print(f"{name:12s} {iou:.3f}")
-    score = float(metric.result())
+    score = evaluate(model, data.camvid(args.data, "val"))
     print(f"val mIoU {score:.4f} at 480x360, single scale; {minutes:.0f} minutes")
     record = {**{k: str(v) for k, v in vars(args).items()}, "minutes": minutes}
     (args.out / "result.json").write_text(json.dumps({**record, "val_miou": score}))

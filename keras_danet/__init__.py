@@ -3,7 +3,7 @@
 from keras_danet import data, layers, losses, metrics, optimizers
 from keras_danet.finetuning import freeze_backbone, with_classes
 from keras_danet.layers import CAM, DAFM, PAM, PAM2D
-from keras_danet.losses import CrossEntropy
+from keras_danet.losses import CrossEntropy, Dice, LovaszSoftmax, OHEMCrossEntropy
 from keras_danet.metrics import MeanIoU, PixelAccuracy
 from keras_danet.models import DANet, DFDAM
 from keras_danet.optimizers import SGD, poly_decay
@@ -28,6 +28,9 @@ __all__ = [
     "DAFM",
     "PAM2D",
     "CrossEntropy",
+    "OHEMCrossEntropy",
+    "LovaszSoftmax",
+    "Dice",
     "MeanIoU",
     "PixelAccuracy",
     "SGD",

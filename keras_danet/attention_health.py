@@ -3,12 +3,7 @@
 import keras
 import numpy as np
 
-from keras_danet.attention_probe import (
-    AttentionProbe,
-    gammas,
-    layer_scores,
-    position_scores,
-)
+from keras_danet.attention_probe import AttentionProbe, gammas, position_scores
 from keras_danet.images import as_numpy
 
 
@@ -66,12 +61,12 @@ class AttentionHealth(keras.callbacks.Callback):
             values |= self._read(name, layer, seen[name])
         return values
 
-    def _read(self, name, layer, features):
+    def _read(self, name, layer, seen):
         if name == "position_attention":
-            cells = _spread(*features.shape[1:3], self.positions)
-            maps = position_scores(layer, features, cells)
+            cells = _spread(*seen.shape[1:3], self.positions)
+            maps = position_scores(layer, seen, cells)
             return {f"{name}_entropy": _entropy(maps.reshape(*maps.shape[:2], -1))}
-        _, scores = layer_scores(layer, features)
+        _, scores = seen
         if name == "channel_attention":
             return {f"{name}_entropy": _entropy(scores)}
         parts = scores if isinstance(scores, (tuple, list)) else [scores]

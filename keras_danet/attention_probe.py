@@ -7,7 +7,7 @@ LAYERS = ("position_attention", "channel_attention", "dafm", "pam2d")
 
 
 class AttentionProbe:
-    """Runs a model up to its attention layers, which are found by name.
+    """Runs a model and shows what its attention layers see, which are found by name.
 
     Args:
         model: a built functional model with at least one of the layers
@@ -18,12 +18,12 @@ class AttentionProbe:
         layers: {name: layer} of those it has.
 
     Raises:
-        ValueError: it has none of them, or is no functional model of one output.
+        ValueError: it has none of them.
 
     Example:
 
     >>> probe = AttentionProbe(keras_danet.DANet(19))
-    >>> features = probe(images)["position_attention"]  # (B, h, w, C)
+    >>> output, scores = probe(images)["channel_attention"]
     """
 
     def __init__(self, model):
@@ -35,16 +35,39 @@ class AttentionProbe:
                 f"{', '.join(LAYERS)} among `model.layers`, as in `DANet` and `DFDAM`. "
                 f"Received: {model!r}"
             )
-        outputs = {name: layer.input for name, layer in self.layers.items()}
-        self._model = keras.Model(model.inputs[0], {**outputs, "logits": model.output})
+        self._reader = _Reader(model, self.layers)
 
     def __call__(self, images):
-        """The inputs of each layer, by its name, and "logits": NumPy arrays.
+        """What is seen, in NumPy.
 
-        `dafm` and `pam2d` have a list of two.
+        Args:
+            images: (B, H, W, 3).
+
+        Returns:
+            Dict: "logits", and for each layer its output and scores, as it gives them
+            with `return_attention_scores=True`; for "position_attention", whose scores
+            may not fit into memory, its input (B, h, w, C).
         """
-        images = np.asarray(images, "float32")
-        return self._model.predict_on_batch(images)
+        return self._reader.predict_on_batch(np.asarray(images, "float32"))
+
+
+class _Reader(keras.Model):
+    """Up to the attention layers, and through them, in one compiled function."""
+
+    def __init__(self, model, layers):
+        super().__init__(name="attention_reader")
+        inputs = {name: layer.input for name, layer in layers.items()}
+        self.to_layers = keras.Model(
+            model.inputs[0], {**inputs, "logits": model.output}
+        )
+        self.attention = dict(layers)
+
+    def call(self, images):
+        seen = dict(self.to_layers(images, training=False))
+        for name, layer in self.attention.items():
+            if name != "position_attention":
+                seen[name] = layer(seen[name], return_attention_scores=True)
+        return seen
 
 
 def position_scores(layer, features, positions):
@@ -61,13 +84,6 @@ def position_scores(layer, features, positions):
     scores = layer.attention_scores(features, positions)  # (B, P, N)
     scores = keras.ops.convert_to_numpy(scores)
     return scores.reshape(*scores.shape[:2], *features.shape[1:3])
-
-
-def layer_scores(layer, inputs):
-    """(output, scores) of an attention layer in NumPy, the scores all of them."""
-    inputs = keras.tree.map_structure(keras.ops.convert_to_tensor, inputs)
-    result = layer(inputs, return_attention_scores=True)
-    return keras.tree.map_structure(keras.ops.convert_to_numpy, result)
 
 
 def gammas(layers):

@@ -4,12 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_danet.attention_probe import (
-    AttentionProbe,
-    gammas,
-    layer_scores,
-    position_scores,
-)
+from keras_danet.attention_probe import AttentionProbe, gammas, position_scores
 from keras_danet.images import as_image
 from keras_danet.inference import check_range, labels_of
 
@@ -94,7 +89,7 @@ def explain(model, image, points=None, *, channels=3):
     check_range(model, image)
     points = _checked_points(points, image.shape[:2])
     probe = AttentionProbe(model)
-    seen = {name: x for name, x in probe(image[None]).items()}
+    seen = probe(image[None])
     maps = {"points": points, "channels": [], "gammas": gammas(probe.layers)}
     for name, layer in probe.layers.items():
         maps |= _READERS[name](layer, seen[name], image.shape[:2], points, channels)
@@ -115,8 +110,8 @@ def _read_position(layer, features, size, points, channels):
     return {"position_maps": position_scores(layer, features, cells)[0]}
 
 
-def _read_channel(layer, features, size, points, channels):
-    output, scores = layer_scores(layer, features)
+def _read_channel(layer, seen, size, points, channels):
+    output, scores = seen
     output = output[0].astype("float32")  # (h, w, C)
     if isinstance(channels, int):
         varied = output.std(axis=(0, 1)).argsort()[::-1]
@@ -134,13 +129,13 @@ def _read_channel(layer, features, size, points, channels):
     }
 
 
-def _read_dafm(layer, features, size, points, channels):
-    _, (low, high) = layer_scores(layer, features)
+def _read_dafm(layer, seen, size, points, channels):
+    _, (low, high) = seen
     return {"low_weights": low[0], "high_weights": high[0]}
 
 
-def _read_pam2d(layer, features, size, points, channels):
-    _, score = layer_scores(layer, features)
+def _read_pam2d(layer, seen, size, points, channels):
+    _, score = seen
     return {"confidence": score[0, :, :, 0]}
 
 

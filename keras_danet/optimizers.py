@@ -80,7 +80,7 @@ class SGD(keras.optimizers.Optimizer):
         momentum: float in [0, 1).
         weight_decay: float >= 0, coupled: 1e-4 in DANet, 5e-4 in DF-DAM.
         head_multiplier: float > 0; the official DANet trains its head with 10.
-        backbone_paths: None, or the `path` of each of the backbone's variables.
+        backbone_paths: None, or what `set_backbone_paths` takes.
         name: name of the optimizer.
         **kwargs: Keras's own `clipnorm`, `clipvalue`, `global_clipnorm`, `use_ema`,
             `ema_momentum`, `ema_overwrite_frequency`, `loss_scale_factor` and
@@ -134,7 +134,8 @@ class SGD(keras.optimizers.Optimizer):
         """Tell which variables are the backbone's; all other trainable are the head's.
 
         Args:
-            paths: the `path` of each of the backbone's variables, trainable or not.
+            paths: the `path` of each of the backbone's trainable variables; none for
+                a frozen backbone.
 
         Raises:
             ValueError: when the optimizer is built already.
@@ -181,8 +182,8 @@ class SGD(keras.optimizers.Optimizer):
                 f"{self.head_multiplier}: it was told "
                 f"{'another' if backbone else 'no'} backbone. Compile a "
                 "SegmentationModel with it (again, after freezing the backbone), or "
-                "call `set_backbone_paths([v.path for v in backbone.variables])` "
-                f"before the first step. Received: variables {paths[:3]}..., "
+                "call `set_backbone_paths(v.path for v in backbone.trainable_variables)"
+                f"` before the first step. Received: variables {paths[:3]}..., "
                 f"backbone_paths={sorted(backbone)[:3]}..."
             )
         return tuple(1.0 if p in backbone else self.head_multiplier for p in paths)

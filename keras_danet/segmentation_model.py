@@ -155,14 +155,16 @@ class SegmentationModel(keras.Model):
     def _tell_backbone(self, optimizer):
         inner = getattr(optimizer, "inner_optimizer", optimizer)
         if isinstance(inner, SGD) and not inner.built and self.backbone is not None:
-            inner.set_backbone_paths([v.path for v in self.backbone.variables])
+            paths = [v.path for v in self.backbone.trainable_variables]
+            inner.set_backbone_paths(paths)
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
         if not isinstance(y_pred, dict):
             return super().compute_loss(x, y, y_pred, sample_weight, training)
-        total = sum((ops.sum(loss) for loss in self.losses), start=0.0)
+        # Keras's own share of a regularizer's loss for each replica.
+        total = sum(map(self._aggregate_additional_loss, self.losses), start=0.0)
         images = ops.shape(x)[0]
         for head, tracker in zip(self.heads, self._head_losses, strict=True):
             value = self._compile_loss(y, y_pred[head], sample_weight)

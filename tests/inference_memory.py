@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import keras_danet
+from keras_danet.inference import segment
 from tests.attention_memory import resident
 
 
@@ -25,13 +26,13 @@ def main():
     model = keras_danet.DFDAM(19, "resnet_18")
     image = np.random.default_rng(0).integers(0, 256, (4096, 4096, 3), "uint8")
     corner = image[:1024, :1024]
-    keras_danet.segment(model, corner)  # libraries and threads start here
-    window, seconds = peak_of(lambda: keras_danet.segment(model, corner))
+    segment(model, corner)  # libraries and threads start here
+    window, seconds = peak_of(lambda: segment(model, corner))
     peaks = {"one window": window, "one window, seconds": seconds}
     for protocol in ("mmseg", "official"):
         settings = {"window": 1024, "stride": 1024, "protocol": protocol}
         peak, seconds = peak_of(
-            lambda s=settings: keras_danet.segment(model, image, **s)
+            lambda s=settings: segment(model, image, **s)
         )
         peaks |= {protocol: peak, f"{protocol}, seconds": seconds}
     peaks["probabilities"] = 4096 * 4096 * 19 * 4 / 2**20

@@ -8,6 +8,8 @@ from keras_danet.layers import DAFM, PAM2D
 from tests.gradients import gradients
 from tests.shared import SHARED, needs_shared
 
+to_numpy = keras.ops.convert_to_numpy
+
 DAFM_NAMES = {
     "low_hidden": "low_fc1",
     "low_gate": "low_fc2",
@@ -68,17 +70,17 @@ def test_values_and_gradients(kind, case):
         variable.assign(keras_weight(data[theirs(variable, names)]))
 
     output, scores = layer(inputs, return_attention_scores=True)
-    assert relative(np.array(output), nhwc(data["out_out"])) < 1e-4
+    assert relative(to_numpy(output), nhwc(data["out_out"])) < 1e-4
     if kind == "dafm":
         for score, key in zip(scores, ("low", "high"), strict=True):
-            assert relative(np.array(score), data[f"out_score_{key}"]) < 1e-4
+            assert relative(to_numpy(score), data[f"out_score_{key}"]) < 1e-4
     else:
-        assert relative(np.array(scores), nhwc(data["out_score"])) < 1e-4
+        assert relative(to_numpy(scores), nhwc(data["out_score"])) < 1e-4
 
     weight = nhwc(data["loss_weight"]).astype("float32")
 
     def total(*inputs):
-        return keras.ops.sum(layer(list(inputs)) * weight)
+        return keras.ops.sum(layer(list(inputs)) * keras.ops.convert_to_tensor(weight))
 
     weights = layer.trainable_variables
     found = gradients(total, weights, inputs)

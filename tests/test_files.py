@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_danet.data.files import read_image, read_label, read_pair
+from keras_danet.data.files import read_image, read_pair
+from keras_danet.data.labels import read_label
 
 IDS = np.array([[0, 1, 2, 3], [3, 2, 1, 0], [1, 1, 1, 3]], "uint8")
 RGB = np.random.default_rng(0).integers(0, 256, (3, 4, 3), dtype="uint8")
 
 
 def palette_png(path, ids=IDS, **options):
-    picture = Image.fromarray(ids, "P")
+    picture = Image.fromarray(ids)
     picture.putpalette(np.random.default_rng(1).integers(0, 256, 768).tolist())
     picture.save(path, **options)
     return path
@@ -137,7 +138,7 @@ def test_a_size_mismatch_names_both_files(tmp_path):
     Image.fromarray(IDS[:2]).save(tmp_path / "b.png")
     message = r"a\.png and label .*b\.png differ in size.*image 3x4, label 2x4"
     with pytest.raises(ValueError, match=message):
-        read_pair(tmp_path / "a.png", tmp_path / "b.png")
+        read_pair(tmp_path / "a.png", tmp_path / "b.png", read_label)
     Image.fromarray(np.ascontiguousarray(IDS.T)).save(tmp_path / "b.png")
     with pytest.raises(ValueError, match="EXIF"):
-        read_pair(tmp_path / "a.png", tmp_path / "b.png")
+        read_pair(tmp_path / "a.png", tmp_path / "b.png", read_label)

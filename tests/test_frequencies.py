@@ -38,5 +38,7 @@ def test_all_ignored():
 def test_a_label_out_of_range_is_named():
     with pytest.raises(ValueError, match=r"example 1 .*0 to 1.*Received: \[2\]"):
         data.class_weights(dataset(), 2)
+    with pytest.raises(ValueError, match="never ends"):
+        data.class_weights(dataset().repeat(), 3)
     with pytest.raises(ValueError, match="method='mean'"):
         data.class_weights(dataset(), 3, method="mean")

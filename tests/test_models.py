@@ -90,7 +90,10 @@ def test_one_label_map_trains_all_heads(case):
         np.testing.assert_allclose(history["loss"][0], total, rtol=1e-5)
     assert set(history) == expected
     assert all(np.isfinite(values).all() for values in history.values())
-    moved = [not np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True)]
+    moved = [
+        not np.array_equal(a, b)
+        for a, b in zip(before, model.get_weights(), strict=True)
+    ]
     assert np.mean(moved) > 0.9
     results = model.evaluate(images, labels, return_dict=True, verbose=0)
     assert set(results) == {"loss", "mean_iou"}
@@ -128,6 +131,7 @@ def test_saved_and_loaded(model, tmp_path):
     )
 
 
+@pytest.mark.once
 def test_published_parameter_counts():
     def trainable(model):
         return sum(int(np.prod(v.shape)) for v in model.trainable_variables)

@@ -7,7 +7,10 @@ import pytest
 import tensorflow as tf
 
 from keras_danet import data
+from keras_danet.data.augmentation import augment
 from keras_danet.data.indexed import indexed
+from keras_danet.data.stream import place
+from keras_danet.data.synthetic import draw_scene
 
 
 def numbered(count, size=(12, 16)):
@@ -51,6 +54,43 @@ def test_a_killed_run_goes_on_with_the_same_batches(access):
     assert (other[0][1] != whole[0][1]).any()
 
 
+def test_the_first_100_batches_come_twice_the_same():
+    scenes = data.scenes(5, image_size=(16, 24))
+    seen = [batches(data.prepare(scenes, 2, 8, True, seed=1), 100) for _ in range(2)]
+    assert_same(*seen)
+
+
+def test_the_stream_is_a_function_of_seed_and_number():
+    """tf.data gives what eager calls give, example by example."""
+    scenes = data.scenes(5, image_size=(16, 24))
+    key = tf.constant([6, 0])
+    expected = []
+    for number in range(12):
+        number = tf.constant(number, tf.int64)
+        image, label = draw_scene(0, int(place(number, 5, key)), (16, 24))
+        seed = tf.random.fold_in(key, number)
+        image, label = augment(image, label, seed, (16, 16), max_class_share=0.5)
+        expected.append((image[None].numpy(), label[None].numpy()))
+    stream = data.prepare(scenes, 1, 16, True, seed=6, max_class_share=0.5)
+    assert_same(batches(stream, 12), expected)
+
+
+@pytest.mark.parametrize("access", [0, 1], ids=["indexed", "in order"])
+def test_the_parts_of_two_processes_are_the_batches_of_one(access):
+    dataset = streams(numbered(7))[access]
+    options = {"crop_size": 8, "training": True, "start_step": 2}
+    whole = batches(data.prepare(dataset, 4, **options), 4)
+    parts = [
+        batches(data.prepare(dataset, 4, shard=(index, 2), **options), 4)
+        for index in (0, 1)
+    ]
+    joined = [
+        tuple(np.concatenate(pair) for pair in zip(*both, strict=True))
+        for both in zip(*parts, strict=True)
+    ]
+    assert_same(whole, joined)
+
+
 @pytest.mark.parametrize("access", [0, 1], ids=["indexed", "in order"])
 def test_every_epoch_is_another_order_of_all_examples(access):
     dataset = streams(numbered(20))[access]
@@ -79,6 +119,9 @@ def test_training_batches_are_full_uint8_and_of_static_shape():
         tf.TensorSpec((3, 8, 10), tf.uint8),
     )
     assert len(batches(prepared, 4)) == 4
+    for endless in streams(numbered(5)):
+        prepared = data.prepare(endless, 3, (8, 10), training=True)
+        assert prepared.cardinality() == tf.data.INFINITE_CARDINALITY
 
 
 def test_evaluation_gives_whole_images_in_order_and_the_rest():
@@ -134,6 +177,9 @@ def test_generators_work():
         ({"batch_size": 1, "scale": (2, 1)}, r"scale=\(2, 1\)"),
         ({"batch_size": 1, "scale": (0.5, 2), "scale_step": 0.4}, "scale_step=0.4"),
         ({"batch_size": 1, "start_step": -1}, "start_step=-1"),
+        ({"batch_size": 3, "training": True, "shard": (0, 2)}, r"shard=\(0, 2\)"),
+        ({"batch_size": 2, "training": True, "shard": (2, 2)}, r"shard=\(2, 2\)"),
+        ({"batch_size": 2, "shard": (0, 2)}, "training=False"),
     ],
 )
 def test_bad_numbers(arguments, message):
@@ -143,6 +189,8 @@ def test_bad_numbers(arguments, message):
 
 def test_wrong_elements_are_refused():
     floats = numbered(2).map(lambda image, label: (tf.cast(image, "float32"), label))
+    with pytest.raises(ValueError, match="is empty"):
+        data.prepare(numbered(2).take(0), 2, training=True)
     for dataset in (floats, numbered(2).batch(2), numbered(2).map(lambda i, t: i)):
         with pytest.raises(ValueError, match=r"single examples.*Received"):
             data.prepare(dataset, 2)

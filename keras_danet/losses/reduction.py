@@ -19,7 +19,7 @@ def pixel_weights(sample_weight):
         ValueError: for any other rank.
     """
     weight = ops.cast(sample_weight, "float32")
-    shape = tuple(weight.shape)
+    shape = _known_rank(weight)
     if len(shape) in (0, 3):
         return weight
     if len(shape) == 1:
@@ -35,10 +35,21 @@ def pixel_weights(sample_weight):
     )
 
 
+def _known_rank(weight):
+    """The shape as a tuple; TensorFlow forgets the rank where calls differed in it."""
+    if getattr(weight.shape, "rank", 0) is None:
+        raise ValueError(
+            "The sample weights of this compiled model came in several ranks, so that "
+            "TensorFlow traced them without one. Give them all as (batch, height, "
+            "width), or call `compile` between. Received: an unknown rank"
+        )
+    return tuple(weight.shape)
+
+
 def image_weights(sample_weight):
     """Sample weights (), (B,), (B, 1), (B, 1, 1) or (B, 1, 1, 1) as () or (B,)."""
     weight = ops.cast(sample_weight, "float32")
-    shape = tuple(weight.shape)
+    shape = _known_rank(weight)
     if any(size != 1 for size in shape[1:]):
         raise ValueError(
             "This loss is not a sum over pixels, so it takes one weight an image. "

@@ -7,8 +7,9 @@ import numpy as np
 from keras_danet.data.doctor.diagnosis import diagnose
 from keras_danet.data.doctor.evidence import Evidence, of_dataset, of_files
 from keras_danet.data.doctor.report import Report
-from keras_danet.data.files import map_values
 from keras_danet.data.folders import match
+from keras_danet.data.frequencies import check_ends
+from keras_danet.data.labels import map_values
 
 
 def check(dataset, num_classes, *, label_map=None, class_names=None):
@@ -92,17 +93,13 @@ def _gather(dataset, num_classes, label_map):
 
 def _check_examples(dataset):
     spec = dataset.element_spec
-    pair = isinstance(spec, tuple) and len(spec) == 2
+    pair = isinstance(spec, tuple) and len(spec) == 2 and spec[0].shape.rank == 3
     if not pair or not spec[1].dtype.is_integer or spec[1].shape.rank not in (2, 3):
         raise ValueError(
             "`dataset` must give single examples (image, label), label integer (H, W). "
             f"Received: {spec}"
         )
-    if dataset.cardinality() == dataset.INFINITE:
-        raise ValueError(
-            "`dataset` never ends. Pass it before `prepare(training=True)` or "
-            "`repeat()`, or a part: dataset.take(100)."
-        )
+    check_ends(dataset)
 
 
 def _mended(image, values, mapping):

@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from PIL import Image
 
-from keras_danet.data import files
+from keras_danet.data.files import read_image, size_mismatch
 from keras_danet.data.frequencies import PixelCount
+from keras_danet.data.labels import map_values, read_values
 
 IGNORED = 255
 SAMPLES = 8
@@ -105,17 +106,17 @@ def _read(image_path, label_path, label_map):
     """(image, values, has a palette, {broken file: why}, size mismatch) of a pair."""
     broken, image, values, palette, size = {}, None, None, False, None
     try:
-        image = files.read_image(image_path)
+        image = read_image(image_path)
     except ValueError as error:
         broken[str(image_path)] = str(error)
     try:
-        values = files.read_values(label_path)
+        values = read_values(label_path)
         with Image.open(label_path) as picture:
             palette = picture.mode == "P"
         if label_map is not None:
-            values = files.map_values(values, label_map, label_path)
+            values = map_values(values, label_map, label_path)
         if image is not None:
-            size = files.size_mismatch(image, values, image_path, label_path)
+            size = size_mismatch(image, values, image_path, label_path)
     except ValueError as error:
         broken[str(label_path)] = str(error)
         values = None

@@ -1,0 +1,127 @@
+"""The scripts predict.py, evaluate.py and explain.py, run as a user would."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import keras_danet
+from keras_danet.visualization import colorize, palette
+from tests.hostile import photo
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+NAMES = ["sky", "road", "car"]
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory):
+    """A saved DF-DAM of random weights, in the package's own class."""
+    image = keras.Input((None, None, 3), name="image")
+    x = keras.layers.Rescaling(1 / 127.5, -1)(image)
+    low = keras.layers.Conv2D(8, 3, 2, padding="same", activation="relu")(x)
+    high = keras.layers.Conv2D(8, 3, 2, padding="same", activation="relu")(low)
+    context = keras_danet.DAFM(8, name="dafm")([low, high])
+    logits = keras.layers.Conv2D(3, 1, dtype="float32")(context)
+    logits = keras_danet.layers.BilinearResize(name="fused_resize")([logits, image])
+    model = keras_danet.SegmentationModel(image, {"fused": logits}, class_names=NAMES)
+    path = tmp_path_factory.mktemp("model") / "model.keras"
+    model.save(path)
+    return path
+
+
+def run(name, monkeypatch, *arguments):
+    """Runs an example's main with arguments; its exit status."""
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
+    try:
+        module.main()
+    except SystemExit as end:
+        return end.code
+    return 0
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two pictures and their labels, by the same names."""
+    rng = np.random.default_rng(0)
+    for kind in ("images", "labels"):
+        (tmp_path / kind).mkdir()
+    for number in range(2):
+        Image.fromarray(photo(rng, 24, 32)).save(tmp_path / f"images/{number}.png")
+        label = rng.integers(0, 3, (24, 32)).astype("uint8")
+        Image.fromarray(label).save(tmp_path / f"labels/{number}.png")
+    return tmp_path
+
+
+def test_predict_a_folder_and_a_bad_file(model_file, folder, monkeypatch, capsys):
+    bad = folder / "bad.jpg"
+    bad.write_text("no picture")
+    twin = folder / "0.png"
+    Image.new("RGB", (5, 4)).save(twin)
+    out = folder / "out"
+    sources = folder / "images", bad, twin, folder / "missing.png"
+    code = run("predict", monkeypatch, *sources, "--model", model_file, "--out", out)
+    printed = capsys.readouterr().out
+    assert code == 1
+    assert "5 pictures, 2 failures" in printed
+    assert "bad.jpg" in printed and "missing.png" in printed
+    written = sorted(path.name for path in out.iterdir())
+    assert written == sorted([
+        f"{name}_{kind}.png"
+        for name in ("0", "0_", "1")
+        for kind in ("labels", "overlay")
+    ]
+    model = keras.saving.load_model(model_file)
+    labels = Image.open(out / "0_labels.png")
+    expected = keras_danet.segment(model, folder / "images" / "0.png").labels
+    np.testing.assert_array_equal(np.asarray(labels), expected)
+    colors = colorize(expected, palette(NAMES))
+    np.testing.assert_array_equal(np.asarray(labels.convert("RGB")), colors)
+
+
+def test_predict_a_video(model_file, tmp_path, monkeypatch, capsys):
+    cv2 = pytest.importorskip("cv2", reason="needs opencv-python-headless")
+    path = tmp_path / "drive.avi"
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 5, (32, 24))
+    for value in (0, 120):
+        video.write(np.full((24, 32, 3), value, "uint8"))
+    video.release()
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"nothing")
+    arguments = path, broken, "--model", model_file, "--out", tmp_path / "out"
+    assert run("predict", monkeypatch, *arguments) == 1
+    assert "broken.mp4" in capsys.readouterr().out
+    labels = sorted((tmp_path / "out").glob("*_labels.png"))
+    assert [x.name for x in labels] == [f"drive_00000{n}_labels.png" for n in range(2)]
+
+
+def test_evaluate_a_folder(model_file, folder, monkeypatch, capsys):
+    pytest.importorskip("tensorflow")
+    out = folder / "out"
+    data = "--images", folder / "images", "--labels", folder / "labels"
+    arguments = "--model", model_file, *data, "--out", out, "--ablate", "--flip"
+    assert run("evaluate", monkeypatch, *arguments) == 0
+    printed = capsys.readouterr().out
+    record = json.loads((out / "evaluation.json").read_text())
+    assert f"mIoU {record['mean_iou']:.4f}" in printed
+    assert np.sum(record["confusion_matrix"]) == 2 * 24 * 32
+    assert record["protocol"]["flip"] is True and record["class_names"] == NAMES
+    assert "off: dafm" in printed
+    assert Image.open(out / "examples.png").size[0] > 4 * 32
+    with pytest.raises(ValueError, match="none.keras"):
+        run("evaluate", monkeypatch, "--model", folder / "none.keras")
+
+
+def test_explain_a_picture(model_file, folder, monkeypatch):
+    out = folder / "attention.png"
+    picture = folder / "images" / "0.png"
+    arguments = picture, "--model", model_file, "--points", "3,4", "20,30", "--out", out
+    assert run("explain", monkeypatch, *arguments) == 0
+    assert Image.open(out).size[0] > 200
