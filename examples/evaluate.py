@@ -22,7 +22,7 @@ import numpy as np
 
 import keras_danet
 from keras_danet import data, visualization
-from keras_danet.examples import each_example
+from keras_danet.evaluation.examples import each_example
 
 SETS = ("scenes", "camvid", "cityscapes", "pascal_voc", "pascal_context", "coco_stuff")
 

@@ -146,8 +146,8 @@ def _checked_tf_data(dataset, num_classes, ignore_class):
         message = (
             f"A label is out of range: the model has {num_classes} classes, 0 to "
             f"{num_classes - 1}, and {ignore_class} is ignored. Map the labels to "
-            "these ids (keras_danet.data.check finds the mapping), or build the model with "
-            "more classes."
+            "these ids (keras_danet.data.check finds the mapping), or build the model "
+            "with more classes."
         )
         assertion = tf.debugging.Assert(
             tf.logical_not(tf.reduce_any(bad)),

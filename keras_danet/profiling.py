@@ -37,7 +37,8 @@ class Profile:
 
     def __str__(self):
         width = max(len(row.name) for row in self.rows)
-        lines = [f"{'layer':{width}}  {'output':>20}  {'parameters':>12}  {'M ops':>12}"]
+        titles = f"{'output':>20}  {'parameters':>12}  {'M ops':>12}"
+        lines = [f"{'layer':{width}}  {titles}"]
         lines += [
             f"{row.name:{width}}  {_shape(row.output_shape):>20}  "
             f"{row.parameters:>12,}  {row.operations / 1e6:>12,.2f}"

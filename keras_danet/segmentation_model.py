@@ -192,6 +192,12 @@ class SegmentationModel(keras.Model):
                 "the loss: `compile(loss=CrossEntropy(class_weights=[...]))`. "
                 f"Received: class_weight={kwargs['class_weight']!r}"
             )
+        if kwargs.get("steps_per_epoch") is None and _is_endless(x):
+            raise ValueError(
+                "The data set repeats without end, as `data.prepare(training=True)` "
+                "does, so an epoch needs a length: pass `steps_per_epoch`, such as "
+                "`len(dataset) // batch_size`. Received: steps_per_epoch=None"
+            )
         validation = kwargs.get("validation_data")
         if isinstance(validation, (tuple, list)):
             self._check(*validation[:2])
@@ -263,6 +269,15 @@ class SegmentationModel(keras.Model):
     def recompile(self):
         """Compiles again with the same arguments, for weights frozen or released."""
         self.compile_from_config(self.get_compile_config())
+
+
+def _is_endless(data):
+    """Whether it is a `tf.data.Dataset` of known infinite length: Keras would hang."""
+    if not hasattr(data, "cardinality"):
+        return False
+    import tensorflow as tf
+
+    return int(data.cardinality()) == tf.data.INFINITE_CARDINALITY
 
 
 def _check_images(shape):

@@ -19,7 +19,8 @@ JOINED_AT_MODELS = {"backbones", "segmentation_model"}
 # Modules that work with anybody's model or tensors: nothing of the chain in them.
 LEAVES = {
     "losses", "metrics", "optimizers", "replicas", "label_check", "data",
-    "inference", "evaluation", "explain", "visualization", "profiling", "export",
+    "inference", "evaluation", "explanation", "visualization", "profiling", "export",
+    "images", "recipes", "snapshots", "snapshot_folder",
 }  # fmt: skip
 HEAVY = {"torch", "matplotlib", "tensorflow_datasets", "onnx", "openvino", "gradio"}
 TENSORFLOW_AT_THE_TOP = {"data", "export"}

@@ -60,7 +60,7 @@ def test_the_users_model_is_not_changed(kind):
     config, weights = backbone.get_config(), backbone.get_weights()
     pyramid = build_backbone(backbone, 8)
     for variable in pyramid.variables:
-        variable.assign(keras.ops.zeros_like(variable))
+        variable.assign(np.zeros(variable.shape))
     assert str(backbone.get_config()) == str(config)
     for now, then in zip(backbone.get_weights(), weights, strict=True):
         np.testing.assert_array_equal(now, then)

@@ -1,5 +1,9 @@
 """The doctor finds each defect, names the files and proposes what mends it."""
 
+import runpy
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -153,6 +157,15 @@ def test_wrong_ids_are_explained_and_mended(
     assert_mends(report, folders, num_classes)
 
 
+def test_a_wrong_mapping_is_found(tmp_path):
+    folders = write(tmp_path, maps([0, 1, 2]))
+    report = data.check(folders, 3, label_map={0: 0, 1: 1, 2: 7})
+    assert "values 7;" in finding(report, "ids out of range").message
+    assert report.label_map is None
+    report = data.check(folders, 3, label_map={0: 0, 1: 1})
+    assert "stand for no class" in finding(report, "unreadable files").message
+
+
 def test_label_ids_are_known_by_their_names(tmp_path):
     """Ids of only the first classes are in range, and wrong all the same."""
     folders = write(tmp_path, maps([7, 8, 11]))
@@ -216,6 +229,18 @@ def test_without_a_readable_example_there_is_no_contact_sheet(tmp_path):
     report = data.check(write(tmp_path, maps([0, 1]), suffix=".jpg"), 2)
     with pytest.raises(ValueError, match="nothing to draw"):
         report.contact_sheet()
+
+
+def test_the_example(tmp_path, monkeypatch, capsys):
+    script = Path(__file__).parents[1] / "examples" / "check_dataset.py"
+    images, labels = write(tmp_path, maps([1, 2, 3]))
+    options = ["--images", images, "--labels", labels, "--num-classes", 3]
+    sheet = tmp_path / "sheet.png"
+    monkeypatch.setattr(sys, "argv", ["x", *map(str, options), "--sheet", str(sheet)])
+    with pytest.raises(SystemExit, match="1"):
+        runpy.run_path(script, run_name="__main__")
+    assert "shifted labels" in capsys.readouterr().out
+    assert sheet.exists()
 
 
 def test_arguments_that_do_not_fit(tmp_path):

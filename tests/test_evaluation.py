@@ -8,13 +8,13 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from keras_danet.boundary import boundary_distance, near_boundary
-from keras_danet.confusion import (
+from keras_danet.evaluation import evaluate
+from keras_danet.evaluation.boundary import boundary_distance, near_boundary
+from keras_danet.evaluation.confusion import (
     count_confusion,
     intersection_over_union,
     mean_over_classes,
 )
-from keras_danet.evaluation import evaluate
 from tests.shared import SHARED, needs_shared
 from tests.toy import Toy, tiny_danet
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_danet.ablation import ablate
-from keras_danet.attention_health import AttentionHealth
 from keras_danet.evaluation import evaluate
 from keras_danet.explanation import explain
+from keras_danet.explanation.ablation import ablate
+from keras_danet.explanation.health import AttentionHealth
 from tests.toy import tiny_danet, tiny_dfdam
 
 POINTS = [(0, 0), (7, 8), (20, 33), (39, 55)]

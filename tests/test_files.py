@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from keras_danet.data.files import read_image, read_pair
-from keras_danet.data.labels import read_label
+from keras_danet.data.labels import check_label_map, read_label
 
 IDS = np.array([[0, 1, 2, 3], [3, 2, 1, 0], [1, 1, 1, 3]], "uint8")
 RGB = np.random.default_rng(0).integers(0, 256, (3, 4, 3), dtype="uint8")
@@ -92,6 +92,16 @@ def test_label_map_of_ids(tmp_path):
     np.testing.assert_array_equal(label, expected)
     with pytest.raises(ValueError, match=r"a\.png holds values.*Received: 2"):
         read_label(tmp_path / "a.png", {0: 255, 1: 0})
+
+
+@pytest.mark.parametrize(
+    "label_map", [{-1: 0}, {70000: 0}, {0: 256}, {0: "sky"}, {(1, 2): 0}, {0.5: 0}]
+)
+def test_a_label_map_that_cannot_be_applied(label_map):
+    check_label_map({0: 0, 65535: 254, (0, 0, 255): 255})
+    check_label_map(None)
+    with pytest.raises(ValueError, match="`label_map` maps ints.*Received"):
+        check_label_map(label_map)
 
 
 def test_label_map_of_16_bit_ids(tmp_path):

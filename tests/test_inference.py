@@ -13,8 +13,8 @@ import pytest
 
 from keras_danet.images import as_image
 from keras_danet.inference import Segmentation, UnreadableImages, segment
-from keras_danet.inference_setting import Setting
-from keras_danet.protocols import mean_logits
+from keras_danet.inference.protocols import mean_logits
+from keras_danet.inference.setting import Setting
 from tests.shared import SHARED, needs_shared
 from tests.toy import Toy, align_corners_matrix, align_corners_resize, tiny_danet
 

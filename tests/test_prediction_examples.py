@@ -73,11 +73,9 @@ def test_predict_a_folder_and_a_bad_file(model_file, folder, monkeypatch, capsys
     assert "5 pictures, 2 failures" in printed
     assert "bad.jpg" in printed and "missing.png" in printed
     written = sorted(path.name for path in out.iterdir())
-    assert written == sorted([
-        f"{name}_{kind}.png"
-        for name in ("0", "0_", "1")
-        for kind in ("labels", "overlay")
-    ]
+    kinds = ("labels", "overlay")
+    expected = [f"{name}_{kind}.png" for name in ("0", "0_", "1") for kind in kinds]
+    assert written == sorted(expected)
     model = keras.saving.load_model(model_file)
     labels = Image.open(out / "0_labels.png")
     expected = keras_danet.segment(model, folder / "images" / "0.png").labels

@@ -249,6 +249,8 @@ def test_training_errors(model):
         model.fit(images, labels[:, 1:], verbose=0)
     with pytest.raises(ValueError, match=r"CrossEntropy\(class_weights"):
         model.fit(images, labels, class_weight={0: 1.0})
+    with pytest.raises(ValueError, match="steps_per_epoch"):
+        model.fit(tf_dataset(labels).repeat())
     with pytest.raises(ValueError, match="heads fused, context, spatial"):
         model.compile(head_weights={"position": 1.0})
     with pytest.raises(ValueError, match="one loss"):

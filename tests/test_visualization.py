@@ -216,6 +216,9 @@ HISTORY = {
     "fused_loss": [1.0, 0.5],
     "mean_iou": [0.1, 0.2],
     "learning_rate": [0.1, 0.05],
+    "position_attention_gamma": [0.0, 0.1],
+    "channel_attention_gamma": [0.0, 0.2],
+    "val_mean_iou": [float("nan"), float("nan")],  # never logged
 }
 
 
@@ -225,13 +228,15 @@ def test_training_curves_of_a_history_and_of_a_log(tmp_path):
         writer = csv.writer(file)
         writer.writerow(["epoch", *HISTORY])
         for epoch, row in enumerate(zip(*HISTORY.values(), strict=True)):
-            writer.writerow([epoch, *("" if np.isnan(x) else x for x in row)])
+            writer.writerow([epoch, *("NA" if np.isnan(x) else x for x in row)])
     for history in (HISTORY, log):
         figure = training_curves(history, tmp_path / "curves.png")
         titles = [ax.get_title() for ax in figure.axes]
-        assert titles == ["loss", "score", "learning rate"]
+        assert titles == ["loss", "score", "learning rate", "attention gamma"]
+        assert len(figure.axes[3].lines) == 2
         losses = {line.get_label(): line for line in figure.axes[0].lines}
         assert set(losses) == {"loss", "val_loss", "fused_loss"}
+        assert [line.get_label() for line in figure.axes[1].lines] == ["mean_iou"]
         assert losses["val_loss"].get_xdata().tolist() == [2]
         assert losses["val_loss"].get_linestyle() == "--"
         assert losses["val_loss"].get_color() == losses["loss"].get_color()

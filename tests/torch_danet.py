@@ -11,7 +11,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-BLOCKS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+BLOCKS = {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+}
 
 
 def conv_bn(inputs, filters, kernel_size, stride=1, rate=1):
@@ -140,9 +146,15 @@ class OfficialHead(nn.Module):
     def __init__(self, inputs, num_classes):
         super().__init__()
         width = inputs // 4
-        self.conv5a, self.conv5c = conv_bn_relu(inputs, width), conv_bn_relu(inputs, width)
+        self.conv5a, self.conv5c = (
+            conv_bn_relu(inputs, width),
+            conv_bn_relu(inputs, width),
+        )
         self.sa, self.sc = PAM(width), CAM()
-        self.conv51, self.conv52 = conv_bn_relu(width, width), conv_bn_relu(width, width)
+        self.conv51, self.conv52 = (
+            conv_bn_relu(width, width),
+            conv_bn_relu(width, width),
+        )
         for name in ("conv6", "conv7", "conv8"):
             classifier = nn.Sequential(nn.Identity(), nn.Conv2d(width, num_classes, 1))
             self.add_module(name, classifier)
@@ -260,4 +272,5 @@ def randomize(module):
 
 
 def channels_first(images):
+    """(B, H, W, C) array to the (B, C, H, W) tensor."""
     return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))

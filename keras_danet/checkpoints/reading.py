@@ -110,6 +110,6 @@ def _guess(start):
         return "it is a plain pickle, which could run code and is never loaded"
     if start.startswith(b"version https://git-lfs"):
         return "it is a Git LFS pointer, not the file itself"
-    if text.isascii() and text.decode("ascii").isprintable():
+    if text.isascii() and b"\0" not in text:
         return "it is a text file"
     return "its format is unknown, or it is damaged at its beginning"

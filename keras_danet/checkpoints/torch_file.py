@@ -77,7 +77,7 @@ def _map(path):
 
     def read(name):
         nonlocal tensors, resident
-        if resident > _RESIDENT:
+        if resident and resident + tensors[name].nbytes > _RESIDENT:
             tensors, resident = None, 0
             tensors = _mapped(path)
         resident += tensors[name].nbytes

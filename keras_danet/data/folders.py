@@ -5,7 +5,7 @@ from pathlib import Path
 
 from keras_danet.data.files import SUFFIXES, read_pair
 from keras_danet.data.indexed import indexed
-from keras_danet.data.labels import read_label
+from keras_danet.data.labels import check_label_map, read_label
 
 
 def from_folder(images, labels, *, label_map=None):
@@ -29,15 +29,17 @@ def from_folder(images, labels, *, label_map=None):
         uint8 (H, W). Files are read when they are needed.
 
     Raises:
-        ValueError: A folder is missing or empty, or files have no partner; all of
-            them are counted and the first ones named. While iterating, TensorFlow's
-            `InvalidArgumentError` names a file that cannot be read, a color mask, a
-            value that `label_map` does not list, or both files when sizes differ.
+        ValueError: A folder is missing or empty, `label_map` cannot be applied, or
+            files have no partner; they are counted and the first ones named. While
+            iterating, TensorFlow's `InvalidArgumentError` names a file that cannot be
+            read, a color mask, a value that `label_map` does not list, or both files
+            when sizes differ.
 
     Example:
         >>> train = keras_danet.data.from_folder("train/images", "train/labels")
         >>> batches = keras_danet.data.prepare(train, 8, crop_size=512, training=True)
     """
+    check_label_map(label_map)
     if isinstance(images, (str, Path)):
         images, labels = pair(Path(images), Path(labels))
     elif len(images) != len(labels):

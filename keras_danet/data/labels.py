@@ -5,6 +5,7 @@ import numpy as np
 from keras_danet.data.files import decode_fast, opened
 
 IGNORED = 255
+MOST = 65535  # the largest value of a label file
 
 # Pillow stretches the values of 2 and 4 bit gray PNGs to 0..255; ids must not be.
 _STRETCH = {"L;2": 85, "L;4": 17}
@@ -47,6 +48,20 @@ def read_values(path):
         return _label_values(picture)
 
 
+def check_label_map(label_map):
+    """Raises a ValueError for a mapping that `read_label` cannot apply."""
+    for source, target in (label_map or {}).items():
+        parts = np.ravel(source)
+        whole = np.issubdtype(parts.dtype, np.integer) and parts.min() >= 0
+        fits = whole and parts.max() <= (MOST if np.ndim(source) == 0 else 255)
+        if not fits or len(parts) not in (1, 3) or target not in range(256):
+            raise ValueError(
+                f"`label_map` maps ints 0 to {MOST} or colors (red, green, blue) to "
+                "class ids 0 to 254, or to 255 to ignore. "
+                f"Received: {{{source!r}: {target!r}}}"
+            )
+
+
 def map_values(values, label_map, path):
     """Class ids uint8 (H, W) of what a label file holds; `path` is for errors."""
     if values.ndim == 3:
@@ -72,20 +87,20 @@ def _from_ids(values, label_map, path):
         if values.dtype == np.uint8:
             return values
         label_map = {i: i for i in range(256)}
-    table = np.full(65536, -1, "int32")
-    table[IGNORED] = IGNORED
+    ids, listed = np.zeros(MOST + 1, "uint8"), np.zeros(MOST + 1, bool)
+    ids[IGNORED], listed[IGNORED] = IGNORED, True
     for source, target in label_map.items():
         if np.ndim(source) == 0:
-            table[source] = target
-    values = np.clip(values, 0, 65535) if values.dtype != np.uint8 else values
-    ids = table[values]
-    if ids.min() < 0:
-        unlisted = np.unique(values[ids < 0])
+            ids[source], listed[source] = target, True
+    index = values if values.dtype == np.uint8 else np.clip(values, 0, MOST)
+    known = listed.take(index)
+    if not known.all():
         raise ValueError(
             f"Label {path} holds values that stand for no class. List them in "
-            f"`label_map` (255 ignores). Received: {_few(unlisted.tolist())}."
+            "`label_map` (255 ignores). "
+            f"Received: {_few(np.unique(values[~known]).tolist())}."
         )
-    return ids.astype("uint8")
+    return ids.take(index)
 
 
 def _from_colors(colors, label_map, path):

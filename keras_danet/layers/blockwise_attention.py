@@ -15,13 +15,9 @@ Measured against the dense form in examples/benchmarks/attention.py.
 import keras
 from keras import ops
 
+from keras_danet.layers.block_size import automatic_block_size
 from keras_danet.layers.feature_map import at_least_float32
 from keras_danet.layers.sequential_scan import scan_range
-
-# Scores of one block, 8 MB in float32: larger blocks leave the CPU's caches, and below
-# 128 rows the products with d = 64 run slower than the blocks save.
-_BLOCK_SCORES = 2**21
-_FEWEST_ROWS = 128
 
 
 def blockwise_attention(query, key, value, block_size="auto"):
@@ -58,13 +54,6 @@ def blockwise_attention(query, key, value, block_size="auto"):
         return output, gradient
 
     return attend(query, key, value)
-
-
-def automatic_block_size(positions):
-    """Query rows of a block for N positions; N is an int or a scalar int tensor."""
-    if isinstance(positions, int):
-        return max(_FEWEST_ROWS, _BLOCK_SCORES // positions)
-    return ops.maximum(_FEWEST_ROWS, _BLOCK_SCORES // positions)
 
 
 def _scores(query, key):

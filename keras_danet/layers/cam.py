@@ -8,7 +8,7 @@ from keras_danet.layers.feature_map import (
     channel_count,
     flatten_positions,
 )
-from keras_danet.layers.onednn_product import batch_product
+from keras_danet.layers.matrix_product import matrix_product
 
 _ENERGIES = ("released", "paper")
 
@@ -42,7 +42,7 @@ def channel_attention_scores(features, energy="released"):
     equation 3.
     """
     features = ops.cast(features, at_least_float32(features.dtype))
-    products = _product(ops.transpose(features, (0, 2, 1)), features)  # (B, C, C)
+    products = matrix_product(ops.transpose(features, (0, 2, 1)), features)  # (B, C, C)
     return ops.softmax(products if energy == "paper" else -products, axis=-1)
 
 
@@ -71,7 +71,7 @@ def channel_attention(features, energy="released"):
 
 def _gather(scores, features):
     features = ops.cast(features, scores.dtype)
-    return _product(features, ops.transpose(scores, (0, 2, 1)))  # (B, N, C)
+    return matrix_product(features, ops.transpose(scores, (0, 2, 1)))  # (B, N, C)
 
 
 def _gather_and_add(scores, features, gamma):
@@ -84,12 +84,6 @@ def _gather_and_add(scores, features, gamma):
         return gamma * _gather(scores, features) + ops.cast(features, scores.dtype)
     identity = ops.eye(features.shape[-1], dtype=scores.dtype)
     return _gather(gamma * scores + identity, features)
-
-
-def _product(first, second):
-    if keras.backend.backend() == "torch":
-        return batch_product(first, second)
-    return ops.matmul(first, second)
 
 
 def _on_cpu(features):

@@ -9,6 +9,7 @@ from keras_danet.layers.feature_map import (
     channel_count,
     flatten_positions,
 )
+from keras_danet.layers.matrix_product import pointwise_convolution
 from keras_danet.layers.position_attention import (
     position_attention,
     position_attention_scores,
@@ -100,19 +101,21 @@ class PAM(keras.layers.Layer):
     def call(self, inputs, return_attention_scores=False):
         if not return_attention_scores:
             return self._add(self._attend(inputs), inputs)
-        query = flatten_positions(self.query(inputs))  # (B, N, d)
-        key = flatten_positions(self.key(inputs))  # (B, N, d)
-        value = flatten_positions(self.value(inputs))  # (B, N, C)
+        features = flatten_positions(inputs)  # (B, N, C)
+        query = pointwise_convolution(features, self.query)  # (B, N, d)
+        key = pointwise_convolution(features, self.key)  # (B, N, d)
+        value = pointwise_convolution(features, self.value)  # (B, N, C)
         scores = position_attention_scores(query, key)  # (B, N, N)
         attended = ops.einsum("bij,bjc->bic", scores, ops.cast(value, scores.dtype))
         return self._add(attended, inputs), scores
 
     def _attend(self, inputs):
         # Apart from `call`, so that the projections are freed before the sum is made.
+        features = flatten_positions(inputs)  # (B, N, C)
         return position_attention(
-            flatten_positions(self.query(inputs)),
-            flatten_positions(self.key(inputs)),
-            flatten_positions(self.value(inputs)),
+            pointwise_convolution(features, self.query),  # (B, N, d)
+            pointwise_convolution(features, self.key),  # (B, N, d)
+            pointwise_convolution(features, self.value),  # (B, N, C)
             self.block_size,
         )
 
@@ -149,12 +152,12 @@ class PAM(keras.layers.Layer):
         """
         if not self.built:
             self.build(features.shape)
-        features = ops.cast(features, self.compute_dtype)
         height, width = features.shape[1:3]
         rows, columns = _checked_positions(positions, height, width).T
-        asked = ops.take(flatten_positions(features), rows * width + columns, axis=1)
-        query = flatten_positions(self.query(ops.expand_dims(asked, 1)))  # (B, P, d)
-        key = flatten_positions(self.key(features))  # (B, N, d)
+        features = flatten_positions(ops.cast(features, self.compute_dtype))
+        asked = ops.take(features, rows * width + columns, axis=1)  # (B, P, C)
+        query = pointwise_convolution(asked, self.query)  # (B, P, d)
+        key = pointwise_convolution(features, self.key)  # (B, N, d)
         return position_attention_scores(query, key)
 
     def compute_output_shape(self, input_shape, return_attention_scores=False):

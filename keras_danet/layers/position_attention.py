@@ -3,15 +3,13 @@
 import keras
 from keras import ops
 
-from keras_danet.layers.blockwise_attention import (
-    automatic_block_size,
-    blockwise_attention,
-)
+from keras_danet.layers.block_size import automatic_block_size
+from keras_danet.layers.blockwise_attention import blockwise_attention
 from keras_danet.layers.feature_map import at_least_float32
 from keras_danet.layers.torch_attention import torch_attention
 
-# Up to here one (N, N) matrix takes 4 MB and the dense form is as fast as any.
-_DENSE_POSITIONS = 1024
+# Up to so many positions the dense form is as fast as any, in 4 MB or less.
+_DENSE_POSITIONS = {"tensorflow": 1024, "jax": 1024, "torch": 256}
 
 
 def position_attention_scores(query, key):
@@ -57,7 +55,7 @@ def position_attention(query, key, value, block_size="auto"):
         key: (B, N, d) float tensor.
         value: (B, N, C) float tensor.
         block_size: how many rows of the matrix are computed at once. "auto": all of
-            them up to N = 1024, else as many as suit N and the backend; where N is
+            them up to N = 1024 (256 on PyTorch), else as many as suit N; where N is
             unknown when the graph is traced, that is decided when it runs. None: the
             dense form, for runtimes that cannot take the loop (a TensorFlow Lite or
             ONNX file) and for gradients of gradients on PyTorch. An int: at most so
@@ -81,16 +79,6 @@ def position_attention(query, key, value, block_size="auto"):
     return ops.cast(attend(query, key, value), value.dtype)
 
 
-def _form(positions, block_size):
-    """The function of (query, key, value) that suits N, None where unknown."""
-    few = positions is not None and positions <= _DENSE_POSITIONS
-    if block_size is None or (block_size == "auto" and few):
-        return _dense_attention
-    on_torch = keras.backend.backend() == "torch"
-    attention = torch_attention if on_torch else blockwise_attention
-    return lambda query, key, value: attention(query, key, value, block_size)
-
-
 def rows_at_once(positions, block_size="auto"):
     """How many of the N rows of scores `position_attention` holds at a time.
 
@@ -101,11 +89,28 @@ def rows_at_once(positions, block_size="auto"):
     Returns:
         An int; on a GPU, where a kernel keeps scores in its registers, an upper bound.
     """
-    if block_size is None or (block_size == "auto" and positions <= _DENSE_POSITIONS):
+    if _is_dense(positions, block_size):
         return positions
     if block_size == "auto":
         block_size = automatic_block_size(positions)
     return min(block_size, positions)
+
+
+def _form(positions, block_size):
+    """The function of (query, key, value) that suits N, None where unknown."""
+    if _is_dense(positions, block_size):
+        return _dense_attention
+    on_torch = keras.backend.backend() == "torch"
+    attend = torch_attention if on_torch else blockwise_attention
+    return lambda query, key, value: attend(query, key, value, block_size)
+
+
+def _is_dense(positions, block_size):
+    if block_size != "auto":
+        return block_size is None
+    return positions is not None and (
+        positions <= _DENSE_POSITIONS[keras.backend.backend()]
+    )
 
 
 def _dense_attention(query, key, value):

@@ -8,14 +8,13 @@ import functools
 
 from keras import ops
 
+from keras_danet.layers.block_size import automatic_block_size
 from keras_danet.layers.feature_map import at_least_float32
 from keras_danet.layers.onednn_product import product
 
 # A buffer of more than 32 MB is given fresh pages by the C library at every use, which
 # costs more than the arithmetic on it: all stay at 16 MB (2^22 float32) or below.
 _LARGEST_BUFFER = 2**22
-_BLOCK_SCORES = 2**20
-_FEWEST_ROWS = 128
 
 
 def torch_attention(query, key, value, block_size="auto"):
@@ -40,7 +39,7 @@ def torch_attention(query, key, value, block_size="auto"):
     if block_size == "auto":
         if _memory_efficient_kernel_accepts(query, key, value):
             return _memory_efficient_kernel(query, key, value)
-        block_size = max(_FEWEST_ROWS, _BLOCK_SCORES // query.shape[1])
+        block_size = automatic_block_size(query.shape[1])
     dtype = at_least_float32(query.dtype)
     arrays = (ops.cast(array, dtype) for array in (query, key, value))
     return _blockwise().apply(*arrays, block_size)

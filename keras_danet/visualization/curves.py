@@ -5,13 +5,24 @@ from pathlib import Path
 
 import numpy as np
 
+_COLUMNS = 3
+# Title of a panel: how the names end that share it.
+_KINDS = {
+    "loss": ("loss",),
+    "score": ("iou", "accuracy", "dice"),
+    "attention gamma": ("_gamma",),
+    "attention entropy": ("_entropy",),
+    "gate saturation": ("_saturation",),
+    "gate mean": ("_mean",),
+}
+
 
 def training_curves(history, path=None):
     """Loss, scores and everything else that was logged, over the epochs.
 
     Quantities of one kind share a panel: all losses (with `val_` dashed), then all
-    scores (`mean_iou`, `pixel_accuracy`, ...), then each other one, such as the
-    learning rate.
+    scores (`mean_iou`, `pixel_accuracy`, ...), what `AttentionHealth` logs, and each
+    other one, such as the learning rate, by itself.
 
     Args:
         history: what `fit` returned, its dict name -> values per epoch, or the path of
@@ -32,11 +43,11 @@ def training_curves(history, path=None):
     from matplotlib.figure import Figure
 
     panels = _panels(_logged(history))
-    figure = Figure(figsize=(4.6 * len(panels), 3.6), layout="constrained")
-    for axes, (title, curves) in zip(
-        figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
-    ):
-        _draw(axes, title, curves)
+    columns = min(_COLUMNS, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(4.6 * columns, 3.4 * rows), layout="constrained")
+    for number, (title, curves) in enumerate(panels.items(), 1):
+        _draw(figure.add_subplot(rows, columns, number), title, curves)
     if path is not None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=120)
@@ -65,12 +76,9 @@ def _panels(logged):
     panels = {"loss": {}, "score": {}}
     for name, values in logged.items():
         base = name.removeprefix("val_")
-        if base.endswith("loss"):
-            panels["loss"][name] = values
-        elif any(word in base for word in ("iou", "accuracy", "dice")):
-            panels["score"][name] = values
-        else:
-            panels.setdefault(base.replace("_", " "), {})[name] = values
+        kinds = [title for title, words in _KINDS.items() if base.endswith(words)]
+        title = kinds[0] if kinds else base.replace("_", " ")
+        panels.setdefault(title, {})[name] = values
     return {title: curves for title, curves in panels.items() if curves}
 
 
@@ -80,7 +88,7 @@ def _logged(history):
     else:
         logged = getattr(history, "history", history)
     logged = {name: np.asarray(values, float) for name, values in logged.items()}
-    logged = {name: values for name, values in logged.items() if values.size}
+    logged = {n: values for n, values in logged.items() if np.isfinite(values).any()}
     if not logged:
         raise ValueError(
             "There is nothing to draw. Expected the history of at least one epoch. "
@@ -94,7 +102,11 @@ def _read_log(path):
         with path.open(newline="") as lines:
             rows = list(csv.DictReader(lines))
         columns = [name for name in (rows[0] if rows else {}) if name != "epoch"]
-        return {name: [float(row[name] or "nan") for row in rows] for name in columns}
+        # CSVLogger writes NA for what an epoch did not log, such as a validation.
+        return {
+            name: [float(row[name].replace("NA", "nan")) for row in rows]
+            for name in columns
+        }
     except (OSError, UnicodeDecodeError, ValueError, TypeError) as error:
         raise ValueError(
             f"{path} is no log of `keras.callbacks.CSVLogger`. Received: {error}"

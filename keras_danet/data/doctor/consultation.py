@@ -9,7 +9,7 @@ from keras_danet.data.doctor.evidence import Evidence, of_dataset, of_files
 from keras_danet.data.doctor.report import Report
 from keras_danet.data.folders import match
 from keras_danet.data.frequencies import check_ends
-from keras_danet.data.labels import map_values
+from keras_danet.data.labels import check_label_map, map_values
 
 
 def check(dataset, num_classes, *, label_map=None, class_names=None):
@@ -46,6 +46,7 @@ def check(dataset, num_classes, *, label_map=None, class_names=None):
             "`num_classes` must be at least 2, and `class_names` as many. "
             f"Received: num_classes={num_classes}, {len(class_names)} class names"
         )
+    check_label_map(label_map)
     evidence = _gather(dataset, num_classes, label_map)
     findings, proposal = diagnose(evidence, num_classes)
     count = evidence.count

@@ -16,7 +16,7 @@ def diagnose(evidence, num_classes):
     if colors:
         finding, proposal = _color_masks(evidence, colors, num_classes)
         findings.append(finding)
-    if ids and evidence.label_map is None:
+    if ids:
         wrong, mapping = _wrong_ids(evidence, ids, num_classes)
         findings += wrong
         proposal = proposal or mapping
@@ -129,13 +129,17 @@ def _known_colors(colors, num_classes):
 def _wrong_ids(evidence, ids, num_classes):
     """([finding], mapping) where the integers are not the class ids 0..K-1 and 255."""
     beyond = sorted(v for v in ids if not 0 <= v < num_classes and v != IGNORED)
-    raw = num_classes == 19 and any(
-        name.endswith("_labelIds.png") for name in evidence.places[min(ids)]
-    )
-    binary = set(ids) == {0, IGNORED} and num_classes == 2
+    mapped = evidence.label_map is not None
+    named = any(name.endswith("_labelIds.png") for name in evidence.places[min(ids)])
+    raw = named and num_classes == 19 and not mapped
+    binary = set(ids) == {0, IGNORED} and num_classes == 2 and not mapped
     if not (beyond or raw or binary):
         return [], None
-    kind, cure, mapping = _explain(ids, num_classes, raw, binary)
+    if mapped:
+        cure = "The mapping you passed gives these ids; correct it."
+        kind, mapping = "ids out of range", None
+    else:
+        kind, cure, mapping = _explain(ids, num_classes, raw, binary)
     places = sorted({p for v in beyond or ids for p in evidence.places[v]})
     rare = sum(ids[v] for v in beyond) < RARE * sum(ids.values())
     if beyond and rare and mapping is None:

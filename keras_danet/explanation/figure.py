@@ -103,9 +103,10 @@ def _looks(ax, seen, index):
     ax.imshow(gray, cmap="gray", vmin=0, vmax=255)
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
     title = f"point {index + 1} ({row}, {column}) looks at"
-    scores = seen.position_maps[index]
     # Each map has its own scale: all of its values sum to one.
-    _picture(ax, scores, title, extent=extent, cmap="inferno", alpha=0.75, vmin=0)
+    scores = seen.position_maps[index] / seen.position_maps[index].max()
+    alpha = 0.25 + 0.65 * scores
+    _picture(ax, scores, title, extent=extent, cmap="inferno", alpha=alpha, vmin=0)
     _mark(ax, row, column)
 
 

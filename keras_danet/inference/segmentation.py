@@ -6,8 +6,8 @@ import keras
 import numpy as np
 
 from keras_danet.images import as_image, as_numpy
-from keras_danet.inference_setting import Setting
-from keras_danet.protocols import mmseg_probabilities, official_probabilities
+from keras_danet.inference.protocols import mmseg_probabilities, official_probabilities
+from keras_danet.inference.setting import Setting
 
 PROTOCOLS = {"mmseg": mmseg_probabilities, "official": official_probabilities}
 

@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_danet.attention_probe import AttentionProbe, gammas, position_scores
+from keras_danet.explanation.probe import AttentionProbe, gammas, position_scores
 from keras_danet.images import as_image
-from keras_danet.inference import check_range, labels_of
+from keras_danet.inference.segmentation import check_range, labels_of
 
 
 class Explanation(NamedTuple):
@@ -49,7 +49,7 @@ class Explanation(NamedTuple):
         Returns:
             A `matplotlib.figure.Figure`.
         """
-        from keras_danet.explanation_figure import draw
+        from keras_danet.explanation.figure import draw
 
         return draw(self, path)
 

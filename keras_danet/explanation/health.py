@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_danet.attention_probe import AttentionProbe, gammas, position_scores
+from keras_danet.explanation.probe import AttentionProbe, gammas, position_scores
 from keras_danet.images import as_numpy
 
 

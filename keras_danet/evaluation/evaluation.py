@@ -5,15 +5,15 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from keras_danet.boundary import boundary_distance, near_boundary
-from keras_danet.confusion import (
+from keras_danet.evaluation.boundary import boundary_distance, near_boundary
+from keras_danet.evaluation.confusion import (
     count_confusion,
     intersection_over_union,
     mean_over_classes,
 )
-from keras_danet.examples import count_examples, each_example
-from keras_danet.inference import labels_of, probabilities_of
-from keras_danet.inference_setting import Setting
+from keras_danet.evaluation.examples import count_examples, each_example
+from keras_danet.inference.segmentation import labels_of, probabilities_of
+from keras_danet.inference.setting import Setting
 from keras_danet.label_check import check_label
 
 # How the sources of the protocols count a class that occurs nowhere.

@@ -5,8 +5,8 @@ import itertools
 
 import numpy as np
 
-from keras_danet.attention_probe import LAYERS
 from keras_danet.evaluation import evaluate
+from keras_danet.explanation.probe import LAYERS
 
 # A logit whose sigmoid is 1 in every float type.
 _OPEN = 50.0

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from keras_danet.exponentials import ExponentialSums
-from keras_danet.interpolation import bands, find_taps, interpolate, resize
-from keras_danet.windows import cut_windows, shifted_windows
+from keras_danet.inference.exponentials import ExponentialSums
+from keras_danet.inference.interpolation import bands, find_taps, interpolate, resize
+from keras_danet.inference.windows import cut_windows, shifted_windows
 
 
 def mmseg_probabilities(predict, image, size, setting):
@@ -19,7 +19,7 @@ def mmseg_probabilities(predict, image, size, setting):
         predict: function (n, h, w, 3) -> logits (n, h, w, K), NumPy.
         image: (H, W, 3).
         size: (height, width) of the result.
-        setting: `inference_setting.Setting`.
+        setting: `setting.Setting`.
 
     Returns:
         (height, width, K), summing to one.

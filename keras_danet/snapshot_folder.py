@@ -1,0 +1,107 @@
+"""A folder of snapshots in which nothing half-written can be seen.
+
+A snapshot is the folder "step-00000742", written under another name, flushed to the
+disk and only then renamed. What an interruption leaves begins with a dot and is swept
+away at the next start.
+"""
+
+import contextlib
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+STATE = "state.json"
+MODEL = "model.keras"
+_HIDDEN = ".unfinished-"
+
+
+class SnapshotFolder:
+    """The snapshots of one training.
+
+    Args:
+        path: str or path; made when the first snapshot is written.
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+
+    def steps(self):
+        """The steps of which there is a snapshot, in order."""
+        names = (entry.name for entry in self.path.glob("step-*"))
+        return sorted(int(name.removeprefix("step-")) for name in names)
+
+    def at(self, step):
+        """The path of the snapshot of `step`."""
+        return self.path / f"step-{step:08d}"
+
+    def newest(self):
+        """The path of the last snapshot, or None."""
+        steps = self.steps()
+        return self.at(steps[-1]) if steps else None
+
+    @contextlib.contextmanager
+    def writing(self, step):
+        """A folder to write to, which becomes the snapshot of `step` if all goes well.
+
+        Raises:
+            OSError: the disk is full or not writable; what is there stays as it is.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        hidden = self._hidden()
+        try:
+            hidden.mkdir()
+            yield hidden
+            for file in hidden.iterdir():
+                _flush(file)
+            _flush_folder(hidden)
+            self._hide(step)
+            os.replace(hidden, self.at(step))
+            _flush_folder(self.path)
+        except OSError as error:
+            newest = self.newest()
+            raise OSError(
+                error.errno,
+                f"The snapshot of step {step} could not be written to {self.path}: "
+                f"{error}. Free space there or give another folder, and run the same "
+                "command again; it goes on from "
+                f"{newest.name if newest else 'the beginning'}",
+            ) from error
+        finally:
+            shutil.rmtree(hidden, ignore_errors=True)
+
+    def keep(self, steps):
+        """Deletes all snapshots but those of `steps`."""
+        for step in set(self.steps()) - set(steps):
+            self._hide(step)
+
+    def sweep(self):
+        """Deletes what an interruption left."""
+        for entry in self.path.glob(f"{_HIDDEN}*"):
+            shutil.rmtree(entry, ignore_errors=True)
+
+    def _hidden(self):
+        return self.path / f"{_HIDDEN}{uuid.uuid4().hex}"
+
+    def _hide(self, step):
+        """Deletes the snapshot of `step`, at one blow as far as others can see."""
+        if self.at(step).exists():
+            hidden = self._hidden()
+            os.replace(self.at(step), hidden)
+            shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _flush(path):
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _flush_folder(path):
+    """The names in a folder reach the disk; Windows can and need not be told."""
+    if os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
