@@ -29,8 +29,11 @@ def train(steps, seed):
     model = keras_danet.DFDAM(len(names), "resnet_18", class_names=names)
     scenes = data.scenes(steps * BATCH_SIZE, seed=seed, image_size=IMAGE_SIZE)
     batches = data.prepare(scenes, BATCH_SIZE, training=True, scale=(1, 1))
-    learning_rate = keras_danet.poly_decay(2e-3, steps)
-    model.compile(optimizer=keras.optimizers.AdamW(learning_rate, weight_decay=1e-4))
+    weights = data.class_weights(scenes.take(100), model.num_classes, method="enet")
+    model.compile(
+        keras.optimizers.AdamW(keras_danet.poly_decay(2e-3, steps), weight_decay=1e-4),
+        keras_danet.CrossEntropy(class_weights=weights),
+    )
     model.fit(batches, steps_per_epoch=steps // 4, epochs=4)
     return model
 
@@ -56,7 +59,7 @@ def draw(model, seed, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--steps", type=int, default=320, help="training batches")
+    parser.add_argument("--steps", type=int, default=400, help="training batches")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("quickstart"))
     args = parser.parse_args()

@@ -45,7 +45,10 @@ SCORE = "val_mean_iou"
 
 
 class WholeImageScore(keras.callbacks.Callback):
-    """mIoU of whole images in the logs of every so many epochs, and of the last."""
+    """mIoU of whole images in the logs of every so many epochs, and of the last.
+
+    NaN in the others', so that the columns of the CSV log never change.
+    """
 
     def __init__(self, examples, every):
         super().__init__()
@@ -53,6 +56,7 @@ class WholeImageScore(keras.callbacks.Callback):
         self.every = every
 
     def on_epoch_end(self, epoch, logs=None):
+        logs[SCORE] = float("nan")
         if (epoch + 1) % self.every == 0 or epoch + 1 == self.params["epochs"]:
             logs[SCORE] = evaluate(self.model, self.examples, verbose=0).mean_iou
 

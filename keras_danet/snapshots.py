@@ -34,7 +34,7 @@ class Snapshots(keras.callbacks.Callback):
         folder: str or path, of this training and no other.
         monitor: None, or the name in the epoch's logs of the score that says which
             snapshot is the best. A callback that computes it must stand before this
-            one. Epochs whose logs lack it are not judged.
+            one. Epochs whose logs lack it, or hold NaN, are not judged.
         mode: "max" or "min", whether a higher or a lower score is better.
 
     Attributes:
@@ -73,7 +73,6 @@ class Snapshots(keras.callbacks.Callback):
         self.step = self.epoch = 0
         self.best = None
         self._pending = self.folder.newest()
-        self._judged = False
         self._batches = 0
         if self._pending is not None:
             state = _read_state(self._pending)
@@ -125,9 +124,8 @@ class Snapshots(keras.callbacks.Callback):
         self.folder.keep([self.step, self.best["step"] if self.best else self.step])
 
     def _judge(self, score):
-        if score is None:
+        if score is None or np.isnan(score):
             return
-        self._judged = True
         score = float(score)
         sign = 1 if self.mode == "max" else -1
         if self.best is None or sign * score > sign * self.best["score"]:

@@ -1,6 +1,6 @@
 """Print what a 4096x4096 image in windows of 1024 adds to the memory, as JSON in MB.
 
-python tests/inference_memory.py
+python -m tests.inference_memory
 """
 
 import json

@@ -246,8 +246,8 @@ def run_script(name, *arguments):
 )
 def test_peak_memory_is_linear():
     peak = run_script("attention_memory.py", "10240")
-    assert peak["forward"] < 60
-    assert peak["gradient"] < 80
+    assert peak["forward"] < 100
+    assert peak["gradient"] < 150
     # the same measure sees the dense form's 10240 x 10240 matrix of 400 MB
     assert peak["dense"] > 350
 

@@ -4,12 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-from keras_danet import DANet
-from keras_danet.checkpoints import from_checkpoint, load_torch_weights
+from keras_danet import DANet, from_checkpoint, load_torch_weights
 from keras_danet.checkpoints.settings import infer, recognize
 from keras_danet.checkpoints.tensors import Tensors
 from keras_danet.layers import BilinearResize
-from tests.published import (
+from tests.references import (
     HEADS,
     channels_last,
     fixture,

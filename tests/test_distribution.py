@@ -48,7 +48,9 @@ def assert_equal_weights(one, other):
     assert one.files == other.files
     for name in one.files:
         difference = np.abs(one[name] - other[name]).max()
-        assert difference <= 1e-5 * np.abs(one[name]).max(), name
+        # Some biases have no gradient but rounding, or have moved from 0 by 1e-7.
+        size = max(np.abs(one[name]).max(), 1e-3)
+        assert difference <= 1e-5 * size, (name, difference, size)
 
 
 def assert_replicas_equal_one(case, count, folder):
@@ -62,19 +64,24 @@ distributed = pytest.mark.skipif(
 
 
 @distributed
-@pytest.mark.parametrize("case", ["danet", "dfdam"])
-def test_two_replicas_equal_one_device(case, tmp_path):
+def test_two_replicas_equal_one_device(tmp_path):
+    case = {"tensorflow": "danet", "jax": "dfdam"}[BACKEND]
     assert_replicas_equal_one(case, 2, tmp_path)
-    if case == "dfdam":
-        for backend in ("tensorflow", "jax", "torch"):
-            finish(start("-c", LOADS, tmp_path, backend=backend))
+    if BACKEND == "tensorflow":
+        loads = [
+            start("-c", LOADS, tmp_path, backend=backend)
+            for backend in ("tensorflow", "jax", "torch")
+        ]
+        for load in loads:
+            finish(load)
 
 
 @distributed
 @pytest.mark.proof
+@pytest.mark.parametrize("count", [2, 4])
 @pytest.mark.parametrize("case", ["danet", "dfdam"])
-def test_four_replicas_equal_one_device(case, tmp_path):
-    assert_replicas_equal_one(case, 4, tmp_path)
+def test_replicas_equal_one_device(case, count, tmp_path):
+    assert_replicas_equal_one(case, count, tmp_path)
 
 
 def free_port():

@@ -1,5 +1,6 @@
 """explain, ablate and AttentionHealth on small models with the named layers."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import keras
@@ -7,10 +8,12 @@ import numpy as np
 import pytest
 from keras import ops
 
+import keras_danet
 from keras_danet.evaluation import evaluate
 from keras_danet.explanation import explain
 from keras_danet.explanation.ablation import ablate
 from keras_danet.explanation.health import AttentionHealth
+from tests.attention_memory import resident
 from tests.toy import tiny_danet, tiny_dfdam
 
 POINTS = [(0, 0), (7, 8), (20, 33), (39, 55)]
@@ -238,3 +241,19 @@ def test_entropy_is_one_where_attention_is_even():
     health = AttentionHealth(np.zeros((1, 16, 16, 3), "uint8"))
     health.set_model(model)
     assert health.measure()["position_attention_entropy"] == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.proof
+def test_a_whole_cityscapes_frame_is_explained():
+    """1024x2048 pixels, 32768 positions; see proof/inference_memory.md."""
+    model = keras_danet.DANet(19, "resnet_18")
+    image = np.random.default_rng(0).integers(0, 256, (1024, 2048, 3), "uint8")
+    explain(model, image[:64, :64])  # libraries and threads start here
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
+    before = resident("VmRSS")
+    seen = explain(model, image, [(300, 400), (1000, 2000)])
+    added = resident("VmHWM") - before
+    print(f"{added:.0f} MB on {keras.backend.backend()}")
+    assert seen.position_maps.shape == (2, 128, 256)
+    np.testing.assert_allclose(seen.position_maps.sum((1, 2)), 1, atol=1e-4)
+    assert added < 4096  # MB that the attention map alone would take

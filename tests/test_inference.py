@@ -389,9 +389,12 @@ def test_host_memory_is_a_few_probability_maps(protocol):
 @pytest.mark.proof
 def test_memory_of_a_large_image():
     """4096x4096 pixels, windows of 1024, 19 classes; see proof/inference_memory.md."""
-    script = Path(__file__).parent / "inference_memory.py"
     result = subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "tests.inference_memory"],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     peaks = json.loads(result.stdout.splitlines()[-1])
     bound = peaks["probabilities"] + peaks["one window"] + 300

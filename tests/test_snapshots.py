@@ -97,15 +97,13 @@ class Score(keras.callbacks.Callback):
         self.scores = list(scores)
 
     def on_epoch_end(self, epoch, logs=None):
-        score = self.scores.pop(0)
-        if score is not None:
-            logs["val_mean_iou"] = score
+        logs["val_mean_iou"] = self.scores.pop(0)
 
 
 def test_the_last_and_the_best_are_kept(model, tmp_path):
     snapshots = Snapshots(tmp_path / "run", monitor="val_mean_iou")
     assert snapshots.best_model is None and snapshots.last_model is None
-    fit(model, snapshots, 4, [Score([0.1, 0.5, None, 0.3])])
+    fit(model, snapshots, 4, [Score([0.1, 0.5, float("nan"), 0.3])])
     assert snapshots.best == {"step": 4, "epoch": 2, "score": 0.5}
     assert snapshots.folder.steps() == [4, 8]
     assert snapshots.best_model == tmp_path / "run" / "step-00000004" / "model.keras"

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -16,17 +17,22 @@ from keras_danet.recipes import RECIPES
 
 pytestmark = pytest.mark.once
 
-SCRIPT = Path(__file__).parents[1] / "examples/train.py"
+ROOT = Path(__file__).parents[1]
+SCRIPT = ROOT / "examples/train.py"
 SMALL = (
     "--recipe dfdam_table2_dafm --data scenes --backbone resnet_18 --crop-size 32 "
     "--batch-size 2 --epochs 2 --steps-per-epoch 2 --score-every 1 --verbose 0"
 )
 
 
-def start(out):
-    command = [sys.executable, SCRIPT, *SMALL.split(), "--out", out]
+def start(*arguments):
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     return subprocess.Popen(
-        command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [sys.executable, SCRIPT, *arguments],
+        env={**os.environ, "PYTHONPATH": path},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
 
 
@@ -37,14 +43,14 @@ def finish(process):
 
 
 def test_killed_and_started_again(tmp_path):
-    killed = start(tmp_path)
+    killed = start(*SMALL.split(), "--out", tmp_path)
     deadline = time.monotonic() + 600
     while not list(tmp_path.glob("step-*")):
         assert killed.poll() is None and time.monotonic() < deadline
         time.sleep(0.1)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
-    output = finish(start(tmp_path))
+    output = finish(start(*SMALL.split(), "--out", tmp_path))
     assert "DF-DAM, table 2: 72.8 mIoU" in output
     assert "not stated by the paper: epochs, head_multiplier" in output
     result = json.loads((tmp_path / "result.json").read_text())
@@ -64,7 +70,6 @@ def test_killed_and_started_again(tmp_path):
 
 
 def test_list():
-    command = [sys.executable, SCRIPT, "--list"]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    output = finish(start("--list"))
     for name in RECIPES:
         assert name in output

@@ -1,14 +1,16 @@
 """What PAM and CAM cost: by blocks, dense, and as the naive PyTorch modules.
 
-KERAS_BACKEND=tensorflow python examples/benchmarks/attention.py --output attention
+    OMP_WAIT_POLICY=PASSIVE KERAS_BACKEND=tensorflow \\
+        python examples/benchmarks/attention.py --output attention
 
 measures the backend that KERAS_BACKEND names against the published modules written
 plainly in PyTorch (1x1 convolutions, matmul, softmax, matmul), on the same input with
 the same weights: 512 channels, float32, forward and with all gradients. All forms run
 in turn in one process; the figures are medians and ratios of process CPU time (all
-threads), which other programs on the machine disturb less than wall time. Peak
-memory is of one call in a process of its own. A table is printed and written to
-`attention.md`, the figures to `attention.json`. Runs on the CPU.
+threads), which other programs on the machine disturb less than wall time, as long as
+OpenMP's waiting threads sleep (OMP_WAIT_POLICY). Peak memory is that of one call in a
+process of its own. The tables are printed and written to `attention.md`, the figures
+to `attention.json`. It measures the CPU; nothing here was measured on a GPU.
 """
 
 import argparse
@@ -26,6 +28,7 @@ from keras_danet.layers.pam import PAM
 
 CHANNELS = 512
 GAMMA = 0.7
+WORK = {False: "forward", True: "forward and gradients"}
 
 
 def feature_map(positions, seed=0):
@@ -137,12 +140,11 @@ def compare(name, positions, training, rounds):
     times = interleaved(functions, rounds)
     naive = times["naive PyTorch"]
     dense = times.get("PAM dense", naive)
-    work = "forward and gradients" if training else "forward"
     return [
         {
             "module": name,
             "N": positions,
-            "work": work,
+            "work": WORK[training],
             "form": form,
             "CPU ms": 1e3 * time["cpu"],
             "CPU / naive": time["cpu"] / naive["cpu"],
@@ -180,7 +182,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("attention"))
     parser.add_argument("--positions", type=int, nargs="+", default=[1024, 4096, 16384])
-    parser.add_argument("--memory-positions", type=int, default=32768)
+    parser.add_argument(
+        "--memory-positions", type=int, nargs="*", default=[8192, 32768]
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peak", nargs=3, metavar=("FORM", "N", "TRAINING"))
     arguments = parser.parse_args()
@@ -195,23 +199,33 @@ def main():
         for training in (False, True)
         for row in compare(name, positions, training, arguments.rounds)
     ]
-    positions = arguments.memory_positions
     memory = [
-        {
-            "form": form,
-            "N": positions,
-            "work": "forward and gradients" if training else "forward",
-            "peak added MB": in_own_process("--peak", form, positions, training),
-        }
-        for form in ("PAM",)
+        row
+        for positions in arguments.memory_positions
         for training in (False, True)
+        for row in compare_memory(positions, training)
     ]
     write(arguments.output, rows, memory)
 
 
+def compare_memory(positions, training):
+    """One row per form; above 16,384 positions only for the form that needs little."""
+    forms = ["PAM"] if positions > 16384 else ["naive PyTorch", *forms_of("PAM")]
+    return [
+        {
+            "module": "PAM",
+            "N": positions,
+            "work": WORK[training],
+            "form": form,
+            "peak added MB": in_own_process("--peak", form, positions, training),
+        }
+        for form in forms
+    ]
+
+
 def write(output, rows, memory):
     backend = keras.backend.backend()
-    title = f"{backend}, {machine()}, {torch.get_num_threads()} threads, float32"
+    title = f"{backend}, {machine()}, float32"
     text = f"{title}\n\n{markdown(rows)}\n\n{markdown(memory)}\n"
     print(text)
     output.with_suffix(".md").write_text(text)

@@ -14,14 +14,13 @@ def interleaved(functions, rounds):
 
     Args:
         functions: mapping name -> function of nothing, which returns when its work is
-            done. Each is run twice first, to compile and to warm up.
+            done. Each is run once first, to compile and to warm up.
         rounds: int, how many times every function is timed.
 
     Returns:
         name -> {"cpu": seconds of all threads together, "wall": seconds}.
     """
     for function in functions.values():
-        function()
         function()
     times = {name: [] for name in functions}
     for _ in range(rounds):

@@ -46,9 +46,10 @@ def infer(shapes, naming):
     """
     told = {"backbone": _backbone(shapes, naming)}
     if naming.head:
-        attention = naming.head["position_attention/gamma"]
-        if attention not in shapes:
-            raise ValueError(f"it has no position attention ({attention!r})")
+        for kind in ("position", "channel"):
+            gamma = naming.head[f"{kind}_attention/gamma"]
+            if gamma not in shapes:
+                raise ValueError(f"it has no {kind} attention ({gamma!r})")
         told["num_classes"] = _sizes(shapes, naming.head["fused_logits"])[0]
         auxiliary = {name.partition(".")[0] for name in naming.auxiliary.values()}
         told["auxiliary_head"] = any(

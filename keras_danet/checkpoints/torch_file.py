@@ -48,7 +48,7 @@ def open_torch_legacy(path):
     # Such a file cannot be mapped, and held in memory beside the model it would take
     # too much.
     with tempfile.TemporaryDirectory() as folder:
-        mappable = Path(folder) / path.name
+        mappable = Path(folder) / "checkpoint.pth"
         torch.save(dict(state_dict), mappable)
         del state_dict
         yield _map(mappable)

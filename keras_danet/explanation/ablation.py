@@ -40,7 +40,7 @@ def ablate(model, dataset, *, verbose=1, **settings):
     >>> scores = keras_danet.ablate(model, test)
     >>> scores["none"].mean_iou - scores["position_attention"].mean_iou
 
-    Reference: DANet, tables 1 and 2; DF-DAM, table 2 (both with retraining).
+    Reference: DANet, table 1; DF-DAM, tables 1 and 2 (both with retraining).
     """
     layers = {layer.name: layer for layer in getattr(model, "layers", ())}
     names = [name for name in LAYERS if name in layers]

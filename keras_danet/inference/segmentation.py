@@ -101,7 +101,7 @@ def segment(
     >>> result.labels.shape
     (1024, 2048)
 
-    Reference: DANet, section 4.1 and table 4 (multi-scale testing); `MultiEvalModule`
+    Reference: DANet, table 2 (multi-scale testing); `MultiEvalModule`
     of the DANet repository; `slide_inference` of mmsegmentation 1.2.2.
     """
     setting = Setting.checked(

@@ -95,12 +95,15 @@ def _stack(images):
 
 def _attend(query, key, value, output, rows):
     """Write one image's (N, C) attended values into `output`."""
-    import torch
-
     for start in range(0, len(query), rows):
         block = slice(start, start + rows)
-        scores = torch.softmax(product(query[block], key.t()), dim=-1)  # (rows, N)
-        output[block] = product(scores, value)
+        output[block] = product(_scores(query[block], key), value)
+
+
+def _scores(query, key):
+    import torch
+
+    return torch.softmax(product(query, key.t()), dim=-1)  # (rows, N)
 
 
 def _gradient(query, key, value, output, upstream, rows):
@@ -108,17 +111,18 @@ def _gradient(query, key, value, output, upstream, rows):
     import torch
 
     d_query = torch.empty_like(query)
-    d_key = torch.zeros_like(key.t())  # (d, N)
-    d_value = torch.zeros_like(value.t())  # (C, N)
+    d_key = key.new_zeros(key.t().shape)  # (d, N)
+    d_value = value.new_zeros(value.t().shape)  # (C, N)
     for start in range(0, len(query), rows):
         block = slice(start, start + rows)
         q, do = query[block], upstream[block]
-        scores = torch.softmax(product(q, key.t()), dim=-1)  # (rows, N)
+        scores = _scores(q, key)
         _add_product(d_value, do.t().contiguous(), scores)
-        delta = (do * output[block]).sum(-1, keepdim=True)  # (rows, 1)
-        d_scores = product(do, value.t()).sub_(delta).mul_(scores)
+        d_scores = product(do, value.t())  # (rows, N)
+        d_scores.sub_((do * output[block]).sum(-1, keepdim=True)).mul_(scores)
         _add_product(d_key, q.t().contiguous(), d_scores)
         d_query[block] = product(d_scores, key)
+        del scores, d_scores  # or the next block's would come on top
     return d_query, d_key.t(), d_value.t()
 
 
