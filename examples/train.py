@@ -26,6 +26,7 @@ import argparse
 import contextlib
 import csv
 import dataclasses
+import importlib.util
 import json
 import os
 import platform
@@ -235,6 +236,8 @@ def parse():
     args = parser.parse_args()
     if not args.list and not (args.recipe and args.data):
         parser.error("--recipe and --data are needed, or --list")
+    if not args.list and importlib.util.find_spec("tensorboard") is None:
+        parser.error("the TensorBoard log needs it: pip install tensorboard")
     args.out = args.out or Path("runs") / str(args.recipe)
     return args
 

@@ -67,7 +67,8 @@ def build_backbone(backbone, output_stride=32, multi_grid=None):
             f"Received: image_data_format={keras.config.image_data_format()!r}"
         )
     if isinstance(backbone, str):
-        backbone = _named(backbone) if backbone in NAMES else _preset(backbone)
+        named = backbone in NAMES
+        backbone = named_resnet(backbone) if named else _preset(backbone)
     if _is_application(backbone):
         return _dilate_application(backbone, output_stride, multi_grid)
     if _is_keras_hub_resnet(backbone):
@@ -127,7 +128,8 @@ def _check_stride(output_stride, multi_grid):
         )
 
 
-def _named(name):
+def named_resnet(name, **kwargs):
+    """A keras-hub `ResNetBackbone` of random weights, by its name in `NAMES`."""
     import keras_hub
 
     family, depth = name.rsplit("_", 1)
@@ -140,6 +142,7 @@ def _named(name):
         stackwise_num_blocks=list(blocks),
         stackwise_num_strides=[1, 2, 2, 2],
         block_type=block + suffix,
+        **kwargs,
     )
 
 

@@ -44,7 +44,7 @@ def global_batches():
     return images, labels
 
 
-def build(name):
+def build(name, num_classes):
     import keras
 
     import keras_danet
@@ -52,7 +52,8 @@ def build(name):
 
     keras.utils.set_random_seed(0)
     no_dropout = {"dropout": 0.0} if name.startswith("danet") else {}
-    model = CASES[name].build(**no_dropout)
+    case = CASES[name]
+    model = case.builder(num_classes, case.backbone(), **case.arguments, **no_dropout)
     model.compile(keras_danet.SGD(0.001, head_multiplier=10.0))
     return model
 
@@ -81,10 +82,12 @@ def save_weights(model, path, **logs):
 def one_and_many(name, count, folder):
     import keras
 
+    from tests.cases import NUM_CLASSES
+
     images, labels = global_batches()
     for replicas_of in (contextlib.nullcontext(), replicas(count)):
         with replicas_of:
-            model = build(name)
+            model = build(name, NUM_CLASSES)
         logs = model.fit(
             images, labels, batch_size=BATCH, shuffle=False, verbose=0
         ).history
@@ -110,7 +113,7 @@ def process(name, index, count, port, folder):
     from keras_danet.snapshots import Snapshots
 
     scenes = data.scenes(8, image_size=SIZE)
-    model = build(name)
+    model = build(name, len(data.class_names("scenes")))
     batches = data.prepare(
         scenes, BATCH, crop_size=SIZE, training=True, shard=(index, count)
     )

@@ -204,3 +204,10 @@ def test_the_global_seed_changes_nothing(access):
         tf.random.set_seed(global_seed)
         seen.append(batches(data.prepare(dataset, 3, 8, training=True), 3))
     assert_same(*seen)
+
+
+def test_spec_knows_both_sides_or_neither():
+    scenes = data.scenes(4, image_size=(48, 64))
+    spec = data.prepare(scenes, 2, training=True).element_spec
+    assert tuple(spec[0].shape) == (2, 48, 64, 3)
+    assert tuple(spec[1].shape) == (2, 48, 64)

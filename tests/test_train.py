@@ -43,6 +43,7 @@ def finish(process):
 
 
 def test_killed_and_started_again(tmp_path):
+    pytest.importorskip("tensorboard")
     killed = start(*SMALL.split(), "--out", tmp_path)
     deadline = time.monotonic() + 600
     while not list(tmp_path.glob("step-*")):

@@ -1,6 +1,6 @@
 """A model from a published checkpoint, or its weights for a model at hand."""
 
-from keras_danet.backbones import DEPTHS, FAMILIES
+from keras_danet.backbones import named_resnet
 from keras_danet.checkpoints.filling import fill
 from keras_danet.checkpoints.reading import open_tensors
 from keras_danet.checkpoints.settings import infer, recognize
@@ -68,7 +68,7 @@ def from_checkpoint(source, **overrides):
         if naming.head:
             model = _danet(told, naming.implied(told["backbone"]), overrides)
         else:
-            model = _resnet(told["backbone"], **overrides)
+            model = named_resnet(told["backbone"], **overrides)
         fill(model, tensors, naming)
     return model
 
@@ -120,21 +120,3 @@ def _danet(told, implied, overrides):
                 f"Received: {key}={overrides[key]!r}"
             )
     return DANet(**{**implied, **told, **overrides})
-
-
-def _resnet(name, image_shape=(None, None, 3), **kwargs):
-    import keras_hub
-
-    family, depth = name.rsplit("_", 1)
-    filters, kernel_sizes, suffix, _ = FAMILIES[family]
-    block, blocks = DEPTHS[int(depth)]
-    return keras_hub.models.ResNetBackbone(
-        input_conv_filters=list(filters),
-        input_conv_kernel_sizes=list(kernel_sizes),
-        stackwise_num_filters=[64, 128, 256, 512],
-        stackwise_num_blocks=list(blocks),
-        stackwise_num_strides=[1, 2, 2, 2],
-        block_type=block + suffix,
-        image_shape=image_shape,
-        **kwargs,
-    )

@@ -53,6 +53,7 @@ def augment(
     """
     image, label = tf.convert_to_tensor(image), tf.convert_to_tensor(label)
     scale_draw, flip_draw, places, colors = _draw(seed)
+    static_size = tuple(label.shape)
     size = tf.shape(label)
     crop = size if crop_size is None else tf.constant(crop_size, tf.int32)
     factor = _scale_factor(scale_draw, scale, scale_step)
@@ -66,9 +67,10 @@ def augment(
         image = distort(image, colors)
     image = _pad(tf.cast(tf.round(image), tf.uint8), crop, IMAGENET_MEAN)
     label = _pad(label[..., None], crop, [IGNORED])[..., 0]
-    if crop_size is not None:
-        image.set_shape((*crop_size, 3))
-        label.set_shape(crop_size)
+    # Both sides known or neither: with one, TensorFlow's dilated convolution fails.
+    known = static_size if crop_size is None else crop_size
+    image.set_shape((*known, 3))
+    label.set_shape(known)
     return image, label
 
 
