@@ -9,7 +9,7 @@ from keras_danet.inference import segment
 from keras_danet.layers import CAM, DAFM, PAM, PAM2D
 from keras_danet.losses import CrossEntropy, Dice, LovaszSoftmax, OHEMCrossEntropy
 from keras_danet.metrics import MeanIoU, PixelAccuracy
-from keras_danet.models import DANet, DFDAM
+from keras_danet.models import DFDAM, DANet
 from keras_danet.optimizers import SGD, poly_decay
 from keras_danet.profiling import profile
 from keras_danet.segmentation_model import SegmentationModel

@@ -5,9 +5,14 @@ from keras import layers
 
 from keras_danet.layers import CAM, DAFM, PAM, PAM2D, BatchNormalization, BilinearResize
 
-# PyTorch's default for convolutions, uniform in +-1 / sqrt(fan in), which the
-# reference heads keep; its biases start in the same range, ours at zero.
-_INITIALIZER = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
+
+def _initializer():
+    """PyTorch's default for convolutions, uniform in +-1 / sqrt(fan in).
+
+    The reference heads keep it; its biases start in the same range, ours at zero. A new
+    one for each layer: one object gives kernels of one shape the same values.
+    """
+    return keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
 
 
 def conv_bn_relu(features, filters, kernel_size, name):
@@ -17,7 +22,7 @@ def conv_bn_relu(features, filters, kernel_size, name):
         kernel_size,
         padding="same",
         use_bias=False,
-        kernel_initializer=_INITIALIZER,
+        kernel_initializer=_initializer(),
         name=f"{name}_conv",
     )(features)
     x = BatchNormalization(name=f"{name}_bn")(x)
@@ -31,7 +36,7 @@ def classify(features, num_classes, name, dropout=0.0):
     return layers.Conv2D(
         num_classes,
         1,
-        kernel_initializer=_INITIALIZER,
+        kernel_initializer=_initializer(),
         dtype="float32",
         name=f"{name}_logits",
     )(features)

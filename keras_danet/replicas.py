@@ -30,3 +30,25 @@ def sum_across_replicas(value):
     if context is None or context.num_replicas_in_sync == 1:
         return value
     return context.all_reduce(tf.distribute.ReduceOp.SUM, value)
+
+
+def refuse_workers(model):
+    """Raises a ValueError for a model made under `MultiWorkerMirroredStrategy`.
+
+    Keras 3's `fit` fails there with errors about PerReplica values.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return
+    import tensorflow as tf
+
+    if isinstance(model.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        raise ValueError(
+            "Keras 3 cannot `fit` under tf.distribute.MultiWorkerMirroredStrategy. For "
+            "several machines use the JAX backend: call "
+            "`keras.distribution.initialize(...)` in each process, then "
+            "`keras.distribution.set_distribution(keras.distribution.DataParallel("
+            "auto_shard_dataset=False))`, and give each its `shard` of the batches by "
+            "`keras_danet.data.prepare`. For several GPUs of one machine use "
+            "tf.distribute.MirroredStrategy. Received: model made under "
+            f"{type(model.distribute_strategy).__name__}"
+        )

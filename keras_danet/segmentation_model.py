@@ -9,7 +9,7 @@ from keras_danet.label_check import checked_arrays, checked_stream
 from keras_danet.losses import CrossEntropy
 from keras_danet.metrics import MeanIoU
 from keras_danet.optimizers import SGD
-from keras_danet.replicas import replica_count
+from keras_danet.replicas import refuse_workers, replica_count
 
 MAIN_HEAD = "fused"
 
@@ -186,6 +186,7 @@ class SegmentationModel(keras.Model):
 
     def fit(self, x=None, y=None, *args, **kwargs):
         """`keras.Model.fit` on one label map, every label checked on the host."""
+        refuse_workers(self)
         if kwargs.get("class_weight") is not None:
             raise ValueError(
                 "Keras's `class_weight` does not know label maps. Give the weights to "

@@ -31,9 +31,7 @@ def main():
     peaks = {"one window": window, "one window, seconds": seconds}
     for protocol in ("mmseg", "official"):
         settings = {"window": 1024, "stride": 1024, "protocol": protocol}
-        peak, seconds = peak_of(
-            lambda s=settings: segment(model, image, **s)
-        )
+        peak, seconds = peak_of(lambda s=settings: segment(model, image, **s))
         peaks |= {protocol: peak, f"{protocol}, seconds": seconds}
     peaks["probabilities"] = 4096 * 4096 * 19 * 4 / 2**20
     print(json.dumps({name: round(value, 1) for name, value in peaks.items()}))

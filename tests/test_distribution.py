@@ -12,6 +12,9 @@ import pytest
 
 from tests.cases import CASES, images_and_labels
 
+# Whole trainings in several processes: minutes, so not in every run.
+pytestmark = pytest.mark.proof
+
 ROOT = Path(__file__).parents[1]
 BACKEND = keras.backend.backend()
 

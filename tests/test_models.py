@@ -148,3 +148,16 @@ def test_static_image_shape():
     model = CASES["dfdam"].build(image_shape=(40, 48, 3))
     assert model.output_shape == (None, 40, 48, NUM_CLASSES)
     assert model(np.zeros((1, 40, 48, 3))).shape == (1, 40, 48, NUM_CLASSES)
+
+
+def test_heads_start_from_different_weights_that_the_seed_decides():
+    def kernels():
+        keras.utils.set_random_seed(3)
+        model = CASES["danet"].build()
+        names = ("position_in_conv", "channel_in_conv", "fused_logits")
+        return [model.get_layer(name).get_weights()[0] for name in names]
+
+    first, second = kernels(), kernels()
+    assert not np.array_equal(first[0], first[1])
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one, other)

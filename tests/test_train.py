@@ -15,7 +15,8 @@ import pytest
 
 from keras_danet.recipes import RECIPES
 
-pytestmark = pytest.mark.once
+# Trains in processes of its own and kills them: minutes, so not in every run.
+pytestmark = [pytest.mark.once, pytest.mark.proof]
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "examples/train.py"
