@@ -128,7 +128,7 @@ def _check_stride(output_stride, multi_grid):
         )
 
 
-def named_resnet(name, **kwargs):
+def named_resnet(name, /, **kwargs):
     """A keras-hub `ResNetBackbone` of random weights, by its name in `NAMES`."""
     import keras_hub
 

@@ -2,10 +2,13 @@
 
 import argparse
 import io
+import json
 import os
 import pickle
+import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import keras
 import keras_hub
@@ -22,6 +25,8 @@ from tests.references import write_pth
 
 torch = pytest.importorskip("torch", reason="the tests write .pth files with torch")
 safetensors = pytest.importorskip("safetensors.numpy", reason="it writes .safetensors")
+
+from tests import torch_danet  # noqa: E402
 
 
 def tiny_backbone(stem=(64,), block="bottleneck_block", blocks=(1, 1, 1, 1)):
@@ -485,3 +490,29 @@ def test_nothing_is_left_behind(tiny, weights, tmp_path, monkeypatch):
 
 def test_in_memory_file_is_no_source(tiny):
     assert_refused(tiny, io.BytesIO(b""), "path, or a mapping", TypeError)
+
+
+@pytest.fixture(scope="module")
+def large():
+    """State dict of the published network: official, ResNet-101, 19 classes."""
+    with torch.no_grad():
+        module = torch_danet.randomize(torch_danet.OfficialDANet(19, 101))
+    return {name: value.numpy() for name, value in module.state_dict().items()}
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize(
+    "write", [write_zip, write_legacy, write_safetensors, write_npz]
+)
+def test_memory_of_loading(write, large, tmp_path):
+    """See proof/checkpoints.md."""
+    result = subprocess.run(
+        [sys.executable, "-m", "tests.checkpoint_memory", write(tmp_path / "x", large)],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(result.stdout.splitlines()[-1])
+    print(write.__name__, found)
+    assert found["peak"] < 2.5 * found["file"]

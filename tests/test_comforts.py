@@ -76,8 +76,10 @@ def test_moving_average_is_what_is_evaluated_and_kept(trained):
     images, labels = images_and_labels(2, *SIZE)
     model = keras_danet.with_classes(trained, 5)
     model.compile(keras_danet.SGD(0.05, use_ema=True, ema_momentum=0.5))
+    model.train_on_batch(images, labels)
+    # Keras's average starts with the weights after the first step.
     expected = arrays(model.trainable_variables)
-    for _ in range(3):
+    for _ in range(2):
         model.train_on_batch(images, labels)
         steps = arrays(model.trainable_variables)
         expected = [
