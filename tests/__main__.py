@@ -10,7 +10,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-BACKENDS = ("torch", "tensorflow", "jax")
+BACKENDS = ("jax", "tensorflow", "torch")  # the longest first
 
 
 def run(backend, arguments):

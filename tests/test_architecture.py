@@ -65,6 +65,9 @@ def test_heavy_libraries_are_imported_inside_functions():
     for module, path in modules():
         tree = ast.parse(path.read_text())
         top = {name.split(".")[0] for name in imports(tree, top_only=True)}
+        if path.name == "builders.py":
+            # Its classes are tfds builders; nothing imports it but on request.
+            top.discard("tensorflow_datasets")
         assert not top & HEAVY, f"{path.name} imports {top & HEAVY} at its top"
         if module not in TENSORFLOW_AT_THE_TOP:
             assert "tensorflow" not in top, path.name

@@ -1,5 +1,9 @@
 """Published checkpoints give the reference's numbers, in every format and variant."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -228,3 +232,20 @@ def test_load_into_the_backbone_of_a_model(resnet_18, official_18):
     expected = module.state_dict()["conv1.weight"].numpy().astype("float32")
     actual = keras.ops.convert_to_numpy(other.get_layer("conv1_conv").kernel)
     np.testing.assert_array_equal(actual.transpose(3, 2, 0, 1), expected)
+
+
+@pytest.mark.once
+def test_the_script_converts(official_18, tmp_path):
+    module, model = official_18
+    source = write_pth(tmp_path / "DANet18.pth.tar", module.state_dict())
+    script = Path(__file__).parents[1] / "examples/convert_checkpoint.py"
+    command = [sys.executable, script, source, tmp_path / "danet.keras"]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert f"{model.count_params():,} parameters" in printed
+    assert {path.name for path in tmp_path.iterdir()} == {source.name, "danet.keras"}
+    converted = keras.saving.load_model(tmp_path / "danet.keras")
+    assert converted.get_layer("fused_resize").align_corners
+    for expected, actual in zip(
+        model.get_weights(), converted.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(actual, expected)

@@ -26,12 +26,20 @@ def label_map(name):
 
 
 def class_names(name):
-    """Class names of the data set `name`, in the order of the class ids."""
+    """Class names of the data set `name`, in the order of the class ids.
+
+    >>> keras_danet.data.class_names("camvid")[:2]
+    ['sky', 'building']
+    """
     return [row.name for row in _trained(name)]
 
 
 def class_colors(name):
-    """Colors of the data set `name`: uint8 (K, 3), in the order of the class ids."""
+    """Colors of the data set `name`: uint8 (K, 3), in the order of the class ids.
+
+    >>> keras_danet.data.class_colors("camvid").shape
+    (11, 3)
+    """
     return np.array([row.color for row in _trained(name)], "uint8")
 
 
