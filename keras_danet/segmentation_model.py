@@ -10,6 +10,7 @@ from keras_danet.losses import CrossEntropy
 from keras_danet.metrics import MeanIoU
 from keras_danet.optimizers import SGD
 from keras_danet.replicas import refuse_workers, replica_count
+from keras_danet.weight_guard import weights_survive
 
 MAIN_HEAD = "fused"
 
@@ -206,7 +207,8 @@ class SegmentationModel(keras.Model):
             kwargs["validation_data"] = self._check(validation, None)
         # Keras warns that it cannot shuffle a stream, unless told not to try.
         kwargs.setdefault("shuffle", y is not None)
-        return super().fit(self._check(x, y), y, *args, **kwargs)
+        with weights_survive(self):
+            return super().fit(self._check(x, y), y, *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """`keras.Model.evaluate` of the main head, every label checked on the host.
@@ -217,7 +219,7 @@ class SegmentationModel(keras.Model):
             x = self._check(x, y)
         else:
             kwargs["_use_cached_eval_dataset"] = True
-        with self._without_head_losses():
+        with self._without_head_losses(), weights_survive(self):
             return super().evaluate(x, y, *args, **kwargs)
 
     def test_on_batch(self, x, y=None, *args, **kwargs):

@@ -1,5 +1,6 @@
 """Published checkpoints give the reference's numbers, in every format and variant."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -238,9 +239,16 @@ def test_load_into_the_backbone_of_a_model(resnet_18, official_18):
 def test_the_script_converts(official_18, tmp_path):
     module, model = official_18
     source = write_pth(tmp_path / "DANet18.pth.tar", module.state_dict())
-    script = Path(__file__).parents[1] / "examples/convert_checkpoint.py"
-    command = [sys.executable, script, source, tmp_path / "danet.keras"]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    root = Path(__file__).parents[1]
+    script = root / "examples/convert_checkpoint.py"
+    path = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
+    printed = subprocess.run(
+        [sys.executable, script, source, tmp_path / "danet.keras"],
+        env={**os.environ, "PYTHONPATH": path},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
     assert f"{model.count_params():,} parameters" in printed
     assert {path.name for path in tmp_path.iterdir()} == {source.name, "danet.keras"}
     converted = keras.saving.load_model(tmp_path / "danet.keras")

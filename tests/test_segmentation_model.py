@@ -181,12 +181,31 @@ def test_streams_are_checked_as_they_pass(model, stream, bad):
         model.evaluate(stream(labels), verbose=0)
         return
     labels[1, 7, 11] = bad
+    before = model.get_weights()
     for method in (model.fit, model.evaluate):
         with pytest.raises(Exception, match="(?i)label") as caught:
             method(stream(labels), verbose=0)
         message = str(caught.value)
         assert str(bad) in message and "5 classes" in message
         assert "1, 7, 11" in message or "1 7 11" in message
+    for now, then in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+def test_an_error_in_the_data_leaves_whole_weights(model):
+    images, labels = images_and_labels()
+
+    def batches():
+        yield images, labels
+        raise OSError("the disk is gone")
+
+    step = int(keras.ops.convert_to_numpy(model.optimizer.iterations))
+    with pytest.raises(Exception, match="the disk is gone"):
+        model.fit(batches(), verbose=0)
+    done = int(keras.ops.convert_to_numpy(model.optimizer.iterations)) - step
+    assert done in (0, 1)  # JAX reads a batch ahead
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+    model.fit(images, labels, verbose=0)
 
 
 def test_arrays_are_checked_first(model):
