@@ -186,7 +186,8 @@ def report(recipe, args, snapshots, minutes):
         "hardware": hardware(),
     }
     (args.out / "result.json").write_text(json.dumps(result, indent=1))
-    print(f"measured {100 * evaluation.mean_iou:.2f}, reported {recipe.miou:.2f} mIoU")
+    reported = "unread" if recipe.miou is None else f"{recipe.miou:.2f}"
+    print(f"measured {100 * evaluation.mean_iou:.2f}, reported {reported} mIoU")
 
 
 def devices():
@@ -213,7 +214,7 @@ def print_list():
     for name, recipe in RECIPES.items():
         print(
             f"{name:26} {recipe.data_set:18} {recipe.test_split:5} "
-            f"{recipe.modules:11} {recipe.miou:5.2f}  {recipe.source}"
+            f"{recipe.modules:11} {recipe.miou or '-':5}  {recipe.source}"
         )
 
 

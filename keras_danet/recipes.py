@@ -39,10 +39,11 @@ class Recipe:
         scale_step: None where any factor between was drawn.
         test_scales: factors whose probabilities are averaged.
         test_flip: bool.
-        miou: float, percent, as reported.
+        miou: float, percent, as reported; None where the table could not be read.
         source: where `miou` stands. "text": in the paper's text or a table we read;
             "derived": a reported gain added to a reported mean; "table": in the printed
-            table only, quoted from memory and not checked again.
+            table only, as commonly cited and consistent with the gains in the text;
+            "unread": in the printed table only, which we could not read.
         inferred: the columns that the paper does not state.
 
     Example:
@@ -72,7 +73,7 @@ class Recipe:
     scale_step: float | None
     test_scales: tuple
     test_flip: bool
-    miou: float
+    miou: float | None
     source: str
     inferred: tuple
 
@@ -123,23 +124,23 @@ _RESULTS = (
     ("danet_table1_channel_50",     "DANet",        1,   "resnet_50",  "channel",     None,  "danet_flip",         "val",  _ONE,          False,  74.28, "derived", _FLIP),
     ("danet_table1_dual_50",        "DANet",        1,   "resnet_50",  "dual",        None,  "danet_flip",         "val",  _ONE,          False,  76.34, "text",    _FLIP),
     ("danet_table1_fcn_101",        "DANet",        1,   "resnet_101", "fcn",         None,  "danet_flip",         "val",  _ONE,          False,  72.54, "table",   _FLIP),
-    ("danet_table1_position_101",   "DANet",        1,   "resnet_101", "position",    None,  "danet_flip",         "val",  _ONE,          False,  77.03, "table",   _FLIP),
-    ("danet_table1_channel_101",    "DANet",        1,   "resnet_101", "channel",     None,  "danet_flip",         "val",  _ONE,          False,  76.55, "table",   _FLIP),
+    ("danet_table1_position_101",   "DANet",        1,   "resnet_101", "position",    None,  "danet_flip",         "val",  _ONE,          False,  None, "unread",  _FLIP),
+    ("danet_table1_channel_101",    "DANet",        1,   "resnet_101", "channel",     None,  "danet_flip",         "val",  _ONE,          False,  None, "unread",  _FLIP),
     ("danet_table1_dual_101",       "DANet",        1,   "resnet_101", "dual",        None,  "danet_flip",         "val",  _ONE,          False,  77.57, "table",   _FLIP),
     ("danet_table2_flip",           "DANet",        2,   "resnet_101", "dual",        None,  "danet_flip",         "val",  _ONE,          False,  77.57, "table",   _FLIP),
     ("danet_table2_scale",          "DANet",        2,   "resnet_101", "dual",        None,  "danet_scale",        "val",  _ONE,          False,  78.83, "table",   _FLIP),
     ("danet_table2_multi_grid",     "DANet",        2,   "resnet_101", "dual",        _GRID, "danet_scale",        "val",  _ONE,          False,  79.94, "table",   _FLIP),
     ("danet_table2_multi_scale",    "DANet",        2,   "resnet_101", "dual",        _GRID, "danet_scale",        "val",  DANET_SCALES,  False,  81.50, "text",    _FLIP),
     ("danet_table3",                "DANet",        3,   "resnet_101", "dual",        _GRID, "danet_scale",        "test", DANET_SCALES,  False,  81.5,  "text",    _TEST),
-    ("danet_table4_fcn_50",         "DANet",        4,   "resnet_50",  "fcn",         None,  "danet_voc",          "val",  _ONE,          False,  75.7,  "table",   _TEST),
-    ("danet_table4_dual_50",        "DANet",        4,   "resnet_50",  "dual",        None,  "danet_voc",          "val",  _ONE,          False,  79.0,  "table",   _TEST),
+    ("danet_table4_fcn_50",         "DANet",        4,   "resnet_50",  "fcn",         None,  "danet_voc",          "val",  _ONE,          False,  None,  "unread",  _TEST),
+    ("danet_table4_dual_50",        "DANet",        4,   "resnet_50",  "dual",        None,  "danet_voc",          "val",  _ONE,          False,  None,  "unread",  _TEST),
     ("danet_table4_dual_101",       "DANet",        4,   "resnet_101", "dual",        None,  "danet_voc",          "val",  _ONE,          False,  80.4,  "text",    _TEST),
     ("danet_table5",                "DANet",        5,   "resnet_101", "dual",        None,  "danet_voc_trainval", "test", DANET_SCALES,  False,  82.6,  "text",    _TEST),
     ("danet_table6_fcn_50",         "DANet",        6,   "resnet_50",  "fcn",         None,  "danet_context",      "val",  DANET_SCALES,  False,  44.3,  "text",    _TEST),
     ("danet_table6_dual_50",        "DANet",        6,   "resnet_50",  "dual",        None,  "danet_context",      "val",  DANET_SCALES,  False,  50.1,  "text",    _TEST),
     ("danet_table6_dual_101",       "DANet",        6,   "resnet_101", "dual",        None,  "danet_context",      "val",  DANET_SCALES,  False,  52.6,  "text",    _TEST),
-    ("danet_table7_fcn_50",         "DANet",        7,   "resnet_50",  "fcn",         None,  "danet_coco",         "test", DANET_SCALES,  False,  31.9,  "table",   _TEST),
-    ("danet_table7_dual_50",        "DANet",        7,   "resnet_50",  "dual",        None,  "danet_coco",         "test", DANET_SCALES,  False,  37.2,  "table",   _TEST),
+    ("danet_table7_fcn_50",         "DANet",        7,   "resnet_50",  "fcn",         None,  "danet_coco",         "test", DANET_SCALES,  False,  None,  "unread",  _TEST),
+    ("danet_table7_dual_50",        "DANet",        7,   "resnet_50",  "dual",        None,  "danet_coco",         "test", DANET_SCALES,  False,  None,  "unread",  _TEST),
     ("danet_table7_dual_101",       "DANet",        7,   "resnet_101", "dual",        None,  "danet_coco",         "test", DANET_SCALES,  False,  39.7,  "text",    _TEST),
     ("danet_code",                  "DANet code",   None,"resnet_101", "dual",        _GRID, "danet_code",         "val",  _ONE,          True,   79.93, "text",    ()),
     ("danet_code_multi_scale",      "DANet code",   None,"resnet_101", "dual",        _GRID, "danet_code",         "val",  DANET_SCALES,  True,   81.49, "text",    ()),

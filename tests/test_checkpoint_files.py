@@ -289,6 +289,7 @@ def test_unknown_networks(weights):
         ({}, "holds no tensors"),
         (weights, r"stages of \(1, 1, 1, 1\) blocks"),
         ({"pretrained.conv1.weight": np.ones((64, 3, 7, 7))}, "none of a known"),
+        ({"head.sc.gamma": np.ones(1)}, "no stem .'pretrained.conv1.weight' or "),
     ):
         with pytest.raises(ValueError, match=match):
             from_checkpoint(source)
@@ -317,7 +318,10 @@ def test_pickled_code_is_refused_and_never_run(legacy, tiny, weights, tmp_path):
     assert not trace.exists()
     checkpoint["meta"] = argparse.Namespace(lr=0.1)
     torch.save(checkpoint, path, _use_new_zipfile_serialization=not legacy)
-    assert_refused(tiny, path, "asks for 'argparse.Namespace'")
+    assert_refused(tiny, path, "asks for argparse.Namespace")
+    checkpoint["meta"] = np.float32(0.5)
+    torch.save(checkpoint, path, _use_new_zipfile_serialization=not legacy)
+    assert_refused(tiny, path, "asks for numpy.dtypes.Float32DType")
 
 
 def test_plain_pickles_are_never_opened(tiny, tmp_path):

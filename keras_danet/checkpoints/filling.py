@@ -116,7 +116,7 @@ def _likely_cause(variables, nameless, tensors, naming):
     if nameless and not naming.head:
         return "The source is a ResNet without a head: give `model.backbone` instead."
     if nameless:
-        return f"A {naming.title} has no names for all variables of this model."
+        return f"The {naming.title} has no names for all variables of this model."
     shapes = {name: their_shape(variable.shape) for name, variable in variables.items()}
     try:
         ours = infer(shapes, naming)

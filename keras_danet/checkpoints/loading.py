@@ -62,8 +62,8 @@ def from_checkpoint(source, **overrides):
             told = infer(tensors.shapes, naming)
         except ValueError as error:
             raise ValueError(
-                f"{tensors.origin} looks like a {naming.title}, but no network can be "
-                f"told from it: {error}. It is another network, or damaged."
+                f"{tensors.origin} has names of the {naming.title}, but no network can "
+                f"be told from them: {error}. It is another network, or damaged."
             ) from error
         if naming.head:
             model = _danet(told, naming.implied(told["backbone"]), overrides)

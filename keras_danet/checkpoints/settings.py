@@ -70,8 +70,9 @@ def _backbone(shapes, naming):
     ]
     if not families:
         raise ValueError(f"its stem of {filters} filters is none of a known ResNet's")
-    has_third = f"{prefix}layer1.0.conv3.weight" in shapes
-    block = "bottleneck_block" if has_third else "basic_block"
+    third = re.compile(rf"{re.escape(prefix)}layer\d\.\d+\.conv3\.weight")
+    bottleneck = any(third.fullmatch(name) for name in shapes)
+    block = "bottleneck_block" if bottleneck else "basic_block"
     blocks = tuple(_count_blocks(shapes, prefix, stage) for stage in (1, 2, 3, 4))
     depths = [depth for depth, known in DEPTHS.items() if known == (block, blocks)]
     if not depths or depths[0] not in FAMILIES[families[0]][3]:
@@ -83,6 +84,7 @@ def _backbone(shapes, naming):
 
 
 def _stem_filters(shapes, naming):
+    first = []
     for table in naming.stems.values():
         names = [
             naming.backbone + theirs
@@ -91,7 +93,8 @@ def _stem_filters(shapes, naming):
         ]
         if f"{names[0]}.weight" in shapes:
             return tuple(_sizes(shapes, name)[0] for name in names)
-    raise ValueError("it has no stem")
+        first.append(f"{names[0]}.weight")
+    raise ValueError(f"it has no stem ({' or '.join(map(repr, first))})")
 
 
 def _sizes(shapes, layer):

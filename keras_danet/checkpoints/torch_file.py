@@ -106,18 +106,19 @@ def _load(path, **arguments):
         with torch.serialization.safe_globals(allowed):
             return torch.load(path, weights_only=True, **arguments)
     except Exception as error:
-        raise ValueError(_reason(path, str(error))) from error
+        message = str(error) or type(error).__name__
+        raise ValueError(_reason(path, message)) from error
 
 
 def _reason(path, message):
-    asked = re.search(r"GLOBAL (\S+)", message)
+    asked = re.search(r"GLOBAL (\S+)|but got <class '(.+?)'>", message)
     if asked:
         return (
             f"{path.name} was refused, and nothing of it was run: its pickle asks for "
-            f"{asked.group(1)!r}. A checkpoint needs nothing but tensors, numbers, "
-            "strings and NumPy's float64. If you trust its source, load it with "
-            "`torch.load(..., weights_only=False)` and give the state dict itself. "
-            f"Received: {str(path)!r}"
+            f"{asked.group(1) or asked.group(2)}. A checkpoint needs nothing but "
+            "tensors, numbers, strings and NumPy's float64. If you trust its source, "
+            "load it with `torch.load(..., weights_only=False)` and give the state "
+            f"dict itself. Received: {str(path)!r}"
         )
     return (
         f"{path.name} is not a PyTorch checkpoint, or damaged: download it again, and "
