@@ -1,10 +1,13 @@
 """ResNet feature pyramids at a chosen output stride, from a name, preset or model."""
 
-import re
-
 import keras
 
-from keras_danet.layers.batch_normalization import BatchNormalization
+from keras_danet.dilation import (
+    dilate_application,
+    dilate_in_place,
+    dilate_keras_hub,
+    stage_strides,
+)
 from keras_danet.layers.normalize import SETTINGS
 
 # depth: (block, blocks per stage), He et al. 2016, table 1
@@ -66,13 +69,16 @@ def build_backbone(backbone, output_stride=32, multi_grid=None):
             '`keras.config.set_image_data_format("channels_last")` first. '
             f"Received: image_data_format={keras.config.image_data_format()!r}"
         )
+    if isinstance(backbone, str) and backbone in NAMES:
+        strides = stage_strides(output_stride)
+        resnet = named_resnet(backbone, stackwise_num_strides=strides)
+        return dilate_in_place(resnet, output_stride, multi_grid)
     if isinstance(backbone, str):
-        named = backbone in NAMES
-        backbone = named_resnet(backbone) if named else _preset(backbone)
+        backbone = _preset(backbone)
     if _is_application(backbone):
-        return _dilate_application(backbone, output_stride, multi_grid)
+        return dilate_application(backbone, output_stride, multi_grid)
     if _is_keras_hub_resnet(backbone):
-        return _dilate_keras_hub(backbone, output_stride, multi_grid)
+        return dilate_keras_hub(backbone, output_stride, multi_grid)
     raise ValueError(
         "A backbone must be a name, a keras-hub preset, a keras-hub `ResNetBackbone` "
         "or a `keras.applications.ResNet50`, `ResNet101` or `ResNet152` built with "
@@ -128,7 +134,7 @@ def _check_stride(output_stride, multi_grid):
         )
 
 
-def named_resnet(name, /, **kwargs):
+def named_resnet(name, /, stackwise_num_strides=(1, 2, 2, 2), **kwargs):
     """A keras-hub `ResNetBackbone` of random weights, by its name in `NAMES`."""
     import keras_hub
 
@@ -140,7 +146,7 @@ def named_resnet(name, /, **kwargs):
         input_conv_kernel_sizes=list(kernel_sizes),
         stackwise_num_filters=[64, 128, 256, 512],
         stackwise_num_blocks=list(blocks),
-        stackwise_num_strides=[1, 2, 2, 2],
+        stackwise_num_strides=list(stackwise_num_strides),
         block_type=block + suffix,
         **kwargs,
     )
@@ -194,107 +200,3 @@ def _is_application(backbone):
     names = {layer.name for layer in backbone.layers}
     stages = {"conv2_block1_out", "conv3_block1_out", "conv4_block1_out"}
     return stages | {"conv5_block3_out", "conv1_bn"} <= names
-
-
-def _dilate_keras_hub(backbone, output_stride, multi_grid):
-    if backbone.data_format != "channels_last":
-        raise ValueError(
-            "The backbone must be channels_last; build it with "
-            '`data_format="channels_last"`. '
-            f"Received: data_format={backbone.data_format!r}"
-        )
-    if list(backbone.stackwise_num_strides) != [1, 2, 2, 2]:
-        raise ValueError(
-            "The backbone must have four stages and stride 32; `output_stride` dilates "
-            "it. Received: stackwise_num_strides="
-            f"{backbone.stackwise_num_strides}"
-        )
-    strides = [1, 2, 2 if output_stride > 8 else 1, 2 if output_stride > 16 else 1]
-    config = {**backbone.get_config(), "stackwise_num_strides": strides}
-    unstrided = type(backbone).from_config(config)
-    outputs = dict(unstrided.pyramid_outputs)
-    # The last stage of a pre-activation ResNet is not normalized before this point.
-    outputs["P5"] = unstrided.output
-    # The stride of a stage stands on the first 3x3 convolution of its first block.
-    strided = "1" if backbone.block_type.startswith("basic") else "2"
-
-    def change(layer):
-        match = re.fullmatch(r"stack([23])_block(\d+)_([12])_conv", layer.name)
-        if match is None or tuple(layer.kernel_size) != (3, 3):
-            return {}
-        stage, block, position = match.groups()
-        fine = position == strided
-        rate = _dilation_rate(output_stride, multi_grid, int(stage), int(block), fine)
-        return {"dilation_rate": rate}
-
-    return _copy(unstrided.input, outputs, change, backbone.get_weights())
-
-
-def _dilate_application(backbone, output_stride, multi_grid):
-    names = {layer.name for layer in backbone.layers}
-    last = [max(_blocks(names, stage)) for stage in (2, 3, 4, 5)]
-    outputs = {
-        f"P{stage}": backbone.get_layer(f"conv{stage}_block{block}_out").output
-        for stage, block in zip((2, 3, 4, 5), last, strict=True)
-    }
-    unstrided = {8: "45", 16: "5", 32: ""}[output_stride]
-
-    def change(layer):
-        match = re.fullmatch(r"conv([45])_block(\d+)_([012])_conv", layer.name)
-        if match is None:
-            return {}
-        stage, block, position = match.groups()
-        if position != "2":
-            # Here the stride stands on the 1x1 convolutions, so every 3x3 reads the
-            # coarse grid, that of the first block too.
-            return {"strides": 1} if stage in unstrided else {}
-        rate = _dilation_rate(
-            output_stride, multi_grid, int(stage) - 2, int(block) - 1, False
-        )
-        return {"dilation_rate": rate}
-
-    weights = keras.Model(backbone.input, outputs).get_weights()
-    return _copy(backbone.input, outputs, change, weights)
-
-
-def _blocks(names, stage):
-    found = (re.fullmatch(rf"conv{stage}_block(\d+)_out", name) for name in names)
-    return [int(match.group(1)) for match in found if match]
-
-
-def _dilation_rate(output_stride, multi_grid, stage, block, reads_fine_grid):
-    """Dilation of a 3x3 convolution of the third (2) or fourth (3) stage.
-
-    Args:
-        output_stride: 8, 16 or 32.
-        multi_grid: None or three rates of the fourth stage.
-        stage: 2 or 3.
-        block: int, from 0.
-        reads_fine_grid: bool, whether this is the convolution that held the stride
-            when it stands in the first block: it still reads the stage before.
-    """
-    if stage == 3 and multi_grid is not None:
-        return int(multi_grid[block % 3])
-    strides = {2: 16, 3: 32}
-    if block == 0 and reads_fine_grid:
-        return max(1, strides[stage] // 2 // output_stride)
-    return max(1, strides[stage] // output_stride)
-
-
-def _copy(inputs, outputs, change, weights):
-    """The graph from `inputs` to `outputs` again, layer configs updated by `change`.
-
-    A copied graph keeps the dilation in its own config; a `ResNetBackbone` would lose
-    it on reloading.
-    """
-
-    def copy(layer):
-        config = {**layer.get_config(), **change(layer)}
-        if isinstance(layer, keras.layers.BatchNormalization):
-            return BatchNormalization.from_config({**config, "momentum": 0.9})
-        return type(layer).from_config(config)
-
-    copied = keras.models.clone_model(keras.Model(inputs, outputs), clone_function=copy)
-    pyramid = keras.Model(copied.input, copied.output, name="backbone")
-    pyramid.set_weights(weights)
-    return pyramid

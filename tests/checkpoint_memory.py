@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import keras_hub  # noqa: F401
 import torch  # noqa: F401
 
 import keras_danet

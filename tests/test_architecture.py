@@ -15,7 +15,7 @@ pytestmark = pytest.mark.once
 
 PACKAGE = Path(keras_danet.__file__).parent
 CHAIN = ["layers", "heads", "models", "checkpoints"]
-JOINED_AT_MODELS = {"backbones", "segmentation_model"}
+JOINED_AT_MODELS = {"backbones", "dilation", "segmentation_model"}
 # Modules that work with anybody's model or tensors: nothing of the chain in them.
 LEAVES = {
     "losses", "metrics", "optimizers", "replicas", "label_check", "data",
