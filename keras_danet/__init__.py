@@ -4,6 +4,7 @@ from keras_danet import data, layers, losses, metrics, optimizers, visualization
 from keras_danet.checkpoints import from_checkpoint, load_torch_weights
 from keras_danet.evaluation import evaluate
 from keras_danet.explanation import AttentionHealth, ablate, explain
+from keras_danet.export import export_model
 from keras_danet.finetuning import freeze_backbone, with_classes
 from keras_danet.inference import segment
 from keras_danet.layers import CAM, DAFM, PAM, PAM2D
@@ -44,6 +45,7 @@ __all__ = [
     "ablate",
     "AttentionHealth",
     "profile",
+    "export_model",
     "data",
     "layers",
     "losses",

@@ -1,0 +1,76 @@
+"""What is being written lies in a hidden folder until it is complete."""
+
+import contextlib
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def unfinished(path, overwrite):
+    """A place to write an artefact to, which moves to `path` if all goes well.
+
+    Everything written beside the artefact (an OpenVINO file's weights, a model card)
+    moves along. What stood there before is replaced at the very end.
+
+    Args:
+        path: the artefact's path, a file or a folder.
+        overwrite: bool, whether what is there may be replaced.
+
+    Yields:
+        A path of the same name in a hidden folder beside.
+
+    Raises:
+        ValueError: something is there and may not be replaced.
+    """
+    path = Path(path).absolute()
+    _check_free(path, overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    hidden = path.parent / f".unfinished-{uuid.uuid4().hex}"
+    hidden.mkdir()
+    try:
+        yield hidden / path.name
+        _flush(hidden)
+        replaced = hidden / f"replaced-{uuid.uuid4().hex}"
+        for entry in list(hidden.iterdir()):
+            target = path.parent / entry.name
+            if target.is_dir():  # a folder cannot be replaced by another at one blow
+                os.replace(target, replaced)
+            os.replace(entry, target)
+        _flush_folder(path.parent)
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _check_free(path, overwrite):
+    if overwrite or not path.exists():
+        return
+    if path.is_dir() and not any(path.iterdir()):
+        return
+    raise ValueError(
+        f"There is something at {path} already. Give another path, or pass "
+        "`overwrite=True` to replace it."
+    )
+
+
+def _flush(folder):
+    """Everything in a folder reaches the disk."""
+    for entry in folder.rglob("*"):
+        if entry.is_file():
+            with open(entry, "rb+") as file:
+                os.fsync(file.fileno())
+        else:
+            _flush_folder(entry)
+    _flush_folder(folder)
+
+
+def _flush_folder(path):
+    """The names in a folder reach the disk; Windows can and need not be told."""
+    if os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
