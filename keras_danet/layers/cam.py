@@ -82,7 +82,9 @@ def _gather_and_add(scores, features, gamma):
     """
     if not _on_cpu(features):
         return gamma * _gather(scores, features) + ops.cast(features, scores.dtype)
-    identity = ops.eye(features.shape[-1], dtype=scores.dtype)
+    # Not `ops.eye`: OpenVINO cannot read TensorFlow's.
+    channel = ops.arange(features.shape[-1])
+    identity = ops.cast(channel[:, None] == channel, scores.dtype)
     return _gather(gamma * scores + identity, features)
 
 
