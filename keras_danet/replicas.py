@@ -1,4 +1,6 @@
-"""How many replicas train together, and sums across them."""
+"""How many replicas train together, sums across them, and what one does alone."""
+
+import contextlib
 
 import keras
 
@@ -30,6 +32,33 @@ def sum_across_replicas(value):
     if context is None or context.num_replicas_in_sync == 1:
         return value
     return context.all_reduce(tf.distribute.ReduceOp.SUM, value)
+
+
+def is_first_process():
+    """Whether this process is the one that writes; on JAX there may be several."""
+    if keras.backend.backend() != "jax":
+        return True
+    import jax
+
+    return jax.process_index() == 0
+
+
+@contextlib.contextmanager
+def alone():
+    """A context in which this process saves or loads a model without the others.
+
+    Keras makes variables on the way, and JAX lays out a variable of a distribution in
+    all processes together: one that saves alone would wait for the others forever.
+    """
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    distribution = keras.distribution.distribution()
+    keras.distribution.set_distribution(None)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(distribution)
 
 
 def refuse_workers(model):

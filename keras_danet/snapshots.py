@@ -8,6 +8,7 @@ import zipfile
 import keras
 import numpy as np
 
+from keras_danet.replicas import alone, is_first_process
 from keras_danet.snapshot_folder import MODEL, STATE, SnapshotFolder
 
 
@@ -15,9 +16,11 @@ class Snapshots(keras.callbacks.Callback):
     """Saves everything at the end of each epoch of `fit`, and goes on from there.
 
     Use it wherever the machine may be lost. Killed at any moment and started again with
-    the same command, a training ends with the weights of one that was never stopped (on
-    a CPU, with the same seed; GPUs sum in varying order), if its batches come from
-    `data.prepare(..., start_step=snapshots.step)`.
+    the same command, a training ends with the weights of one that was never stopped, if
+    its batches come from `data.prepare(..., start_step=snapshots.step)` and its seed is
+    set (`keras.utils.set_random_seed`): to the last bit on a CPU, where TensorFlow
+    promises that only after `tf.config.experimental.enable_op_determinism()`; up to
+    rounding on a GPU, which sums in varying order.
 
     An epoch is whatever `steps_per_epoch` says, so that this also says how often is
     saved. A snapshot is a folder "step-..." with "model.keras", the whole compiled
@@ -27,8 +30,8 @@ class Snapshots(keras.callbacks.Callback):
     another name, flushed and renamed: an interruption at any moment, or a full disk,
     leaves the one before as it was.
 
-    Where several JAX processes train together the first one writes; all of them must
-    see the folder.
+    Where several JAX processes train together each gives `fit` a `Snapshots` of the
+    same folder, which all of them must see; the first one writes.
 
     Args:
         folder: str or path, of this training and no other.
@@ -94,7 +97,7 @@ class Snapshots(keras.callbacks.Callback):
         if self._pending is not None:
             _restore(self.model, self._pending)
             self._pending = None
-        if _is_first_process():
+        if is_first_process():
             self.folder.sweep()
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -113,12 +116,13 @@ class Snapshots(keras.callbacks.Callback):
         self.step += self._batches
         self.epoch = epoch + 1
         self._judge((logs or {}).get(self.monitor))
-        if not _is_first_process():
+        if not is_first_process():
             return
         state = {"step": self.step, "epoch": self.epoch, "best": self.best}
         with self.folder.writing(self.step) as folder:
-            # The property brings JAX's variables up to date.
-            self.model.save(folder / MODEL)
+            with alone():
+                # The property brings JAX's variables up to date.
+                self.model.save(folder / MODEL)
             state["random"] = _random_states(self.model)
             (folder / STATE).write_text(json.dumps(state))
         self.folder.keep([self.step, self.best["step"] if self.best else self.step])
@@ -141,14 +145,6 @@ class Snapshots(keras.callbacks.Callback):
             )
 
 
-def _is_first_process():
-    if keras.backend.backend() != "jax":
-        return True
-    import jax
-
-    return jax.process_index() == 0
-
-
 def _read_state(snapshot):
     try:
         return json.loads((snapshot / STATE).read_text())
@@ -159,7 +155,8 @@ def _read_state(snapshot):
 def _restore(model, snapshot):
     """Gives `model` the weights, optimizer and random states of a snapshot."""
     _check_zip(snapshot / MODEL)
-    saved = keras.saving.load_model(snapshot / MODEL)
+    with alone():
+        saved = keras.saving.load_model(snapshot / MODEL)
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
     _copy(saved.weights, model.weights, snapshot, "weights")

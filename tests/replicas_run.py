@@ -1,8 +1,11 @@
 """Trains the same global batches on one device and on several, and saves the weights.
 
 `python -m tests.replicas_run CASE REPLICAS FOLDER` on TensorFlow (MirroredStrategy) or
-JAX (DataParallel), on CPU devices; `... process CASE INDEX COUNT PORT FOLDER` is one of
-several JAX processes. Two MirroredStrategies in one process collide, hence a script.
+JAX (DataParallel), on CPU devices. With REPLICAS 1 the second training is on one
+device too, each batch in reverse: the same sums in another order, the yardstick of what
+float32 lets two equal trainings differ by. Two MirroredStrategies in one process
+collide, hence a script. `... process CASE INDEX COUNT PORT FOLDER EPOCHS` is one of
+several JAX processes.
 """
 
 import contextlib
@@ -79,33 +82,43 @@ def save_weights(model, path, **logs):
     np.savez(path, **arrays, **logs)
 
 
+def train(model, images, labels, path):
+    logs = model.fit(images, labels, batch_size=BATCH, shuffle=False, verbose=0).history
+    save_weights(model, path, **logs)
+
+
+def reversed_batches(array):
+    batches = array.reshape(STEPS, BATCH, *array.shape[1:])
+    return batches[:, ::-1].reshape(array.shape)
+
+
 def one_and_many(name, count, folder):
     import keras
 
     from tests.cases import NUM_CLASSES
 
     images, labels = global_batches()
-    for replicas_of in (contextlib.nullcontext(), replicas(count)):
-        with replicas_of:
-            model = build(name, NUM_CLASSES)
-        logs = model.fit(
-            images, labels, batch_size=BATCH, shuffle=False, verbose=0
-        ).history
-        many = not isinstance(replicas_of, contextlib.nullcontext)
-        save_weights(model, f"{folder}/{'many' if many else 'one'}.npz", **logs)
+    train(build(name, NUM_CLASSES), images, labels, f"{folder}/one.npz")
+    if count == 1:
+        pair = reversed_batches(images), reversed_batches(labels)
+        train(build(name, NUM_CLASSES), *pair, f"{folder}/many.npz")
+        return
+    with replicas(count):
+        model = build(name, NUM_CLASSES)
+    train(model, images, labels, f"{folder}/many.npz")
     model.save(f"{folder}/model.keras")
     logits = keras.ops.convert_to_numpy(model(images[:BATCH]))
     np.savez(f"{folder}/logits.npz", images=images[:BATCH], logits=logits)
 
 
-def process(name, index, count, port, folder):
+def process(name, index, count, port, folder, epochs=1):
     """One of `count` processes on this machine; each reads its part of the batches."""
-    import jax
-
-    jax.config.update("jax_cpu_collectives_implementation", "gloo")
     import keras
 
     if count > 1:
+        import jax
+
+        jax.config.update("jax_cpu_collectives_implementation", "gloo")
         keras.distribution.initialize(f"127.0.0.1:{port}", count, index)
         distribution = keras.distribution.DataParallel(auto_shard_dataset=False)
         keras.distribution.set_distribution(distribution)
@@ -114,18 +127,30 @@ def process(name, index, count, port, folder):
 
     scenes = data.scenes(8, image_size=SIZE)
     model = build(name, len(data.class_names("scenes")))
-    batches = data.prepare(
-        scenes, BATCH, crop_size=SIZE, training=True, shard=(index, count)
-    )
     snapshots = Snapshots(f"{folder}/snapshots{count}")
-    model.fit(batches, steps_per_epoch=STEPS, callbacks=[snapshots], verbose=0)
+    batches = data.prepare(
+        scenes,
+        BATCH,
+        crop_size=SIZE,
+        training=True,
+        start_step=snapshots.step,
+        shard=(index, count),
+    )
+    model.fit(
+        batches,
+        steps_per_epoch=STEPS,
+        epochs=epochs,
+        initial_epoch=snapshots.epoch,
+        callbacks=[snapshots],
+        verbose=0,
+    )
     save_weights(model, f"{folder}/{index}of{count}.npz")
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "process":
-        name, index, count, port, folder = sys.argv[2:]
-        process(name, int(index), int(count), port, folder)
+        name, index, count, port, folder, epochs = sys.argv[2:]
+        process(name, int(index), int(count), port, folder, int(epochs))
     else:
         name, count, folder = sys.argv[1:]
         make_devices(int(count))
