@@ -1,27 +1,19 @@
-"""A model's answers on two images, to hold against what was made of the model."""
+"""How far logits may be from those of the Keras model that they stand for."""
 
 import numpy as np
-
-from keras_danet.data.synthetic import draw_scene
-
-_SIZES = ((96, 128), (75, 61))
-
-
-def comparison_images():
-    """Synthetic street scenes of two sizes, uint8 (H, W, 3)."""
-    return [draw_scene(0, index, size)[0] for index, size in enumerate(_SIZES)]
-
-
-def answers_of(model):
-    """The logits, float32 (H, W, K), of a Keras model of any backend for each."""
-    return [
-        model.predict_on_batch(image[None].astype("float32"))[0].astype("float32")
-        for image in comparison_images()
-    ]
 
 
 def check_logits(expected, found, model, name):
     """The largest difference of two lists of logits.
+
+    Args:
+        expected: list of arrays, the model's logits.
+        found: list of arrays of the same shapes.
+        model: `keras.Model`, whose layers say how exactly it computes.
+        name: str, what gave `found`, for the error.
+
+    Returns:
+        float.
 
     Raises:
         ValueError: it exceeds 1e-3 and 1e-4 of the largest logit, or 3 % of that where

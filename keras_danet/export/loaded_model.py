@@ -3,62 +3,40 @@
 import numpy as np
 import tensorflow as tf
 
-from keras_danet.export.answers import answers_of, check_logits, comparison_images
-
-_TIE = 1e-3  # the gap of the two largest logits below which either label is right
-_MAX_DIFFERING = 1e-3  # of the pixels, ties left out
+from keras_danet.export.comparison import compare, scenes_for
 
 
-def differences(model, path):
-    """How far the SavedModel's answers are from the model's, on two images.
+def compare_saved_model(model, path):
+    """Holds the answers of a SavedModel's signatures against the model's.
 
     Args:
         model: `keras.Model` of the TensorFlow backend.
         path: str or path of the SavedModel.
 
     Returns:
-        A dict: "logits", the largest absolute difference; "labels", the share of the
-        pixels whose label differs, ties left out; "ties", their share; "image_sizes".
+        A dict, see `comparison.compare`.
 
     Raises:
-        ValueError: the logits are too far away, see `check_logits`, or the labels of
-            more than 0.1 % of the pixels differ.
+        ValueError: the logits or labels differ too much, or the signatures of arrays
+            and of encoded images give different labels.
     """
-    images, expected = comparison_images(), answers_of(model)
     # In a variable, for what it holds dies with it.
     loaded = tf.saved_model.load(str(path))
-    found = [
-        loaded.signatures["predict_logits"](
-            images=tf.constant(image[None], tf.float32)
-        )["logits"][0].numpy()
-        for image in images
-    ]
-    logits_off = check_logits(expected, found, model, "The SavedModel")
-    pngs = tf.stack([tf.io.encode_png(image) for image in images])
-    answers = loaded.signatures["image_bytes"](image_bytes=pngs)["label_png"]
-    labels = [tf.io.decode_png(png)[..., 0].numpy() for png in answers]
-    labels_off, ties = _check_labels(expected, labels)
-    return {
-        "logits": logits_off,
-        "labels": labels_off,
-        "ties": ties,
-        "image_sizes": [list(image.shape[:2]) for image in images],
-    }
+    answer = loaded.signatures
 
+    def logits(images):
+        return answer["predict_logits"](images=tf.constant(images))["logits"].numpy()
 
-def _check_labels(expected, found):
-    """(share of pixels whose label differs without being a tie, share of ties)."""
-    differing = ties = total = 0
-    for logits, labels in zip(expected, found, strict=True):
-        second, first = np.sort(logits, axis=-1)[..., -2:].transpose(2, 0, 1)
-        tie = first - second < _TIE
-        differing += int(((logits.argmax(-1) != labels) & ~tie).sum())
-        ties += int(tie.sum())
-        total += labels.size
-    if differing > _MAX_DIFFERING * total:
-        raise ValueError(
-            "The SavedModel gives other labels than the model, in more than 0.1 % of "
-            "the pixels. Nothing was written. "
-            f"Received: {differing} of {total} pixels"
-        )
-    return differing / total, ties / total
+    report = compare(model, logits, "The SavedModel")
+    images = [np.uint8(batch[0]) for batch in scenes_for(model)]
+    files = tf.stack([tf.io.encode_png(image) for image in images])
+    pngs = answer["image_bytes"](image_bytes=files)["label_png"]
+    for image, png in zip(images, pngs, strict=True):
+        labels = answer["predict_images"](images=tf.constant(image[None]))["labels"][0]
+        if not np.array_equal(tf.io.decode_png(png)[..., 0], labels):
+            raise ValueError(
+                "The SavedModel gives other labels for an encoded image than for its "
+                "pixels. Nothing was written. "
+                f"Received: an image of {image.shape[0]}x{image.shape[1]} pixels"
+            )
+    return report

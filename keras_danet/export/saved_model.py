@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from keras_danet.export.image_bytes import decode, refuse_bad_images
-from keras_danet.export.loaded_model import differences
+from keras_danet.export.loaded_model import compare_saved_model
 from keras_danet.export.warmup import write_warmup_requests
 
 
@@ -34,7 +34,7 @@ def write_saved_model(model, path, default_signature="image_bytes", max_pixels=2
         max_pixels: int, pixels of an encoded image that are decoded at most.
 
     Returns:
-        A dict, as of `loaded_model.differences`.
+        A dict, see `comparison.compare`.
 
     Raises:
         ValueError: what was written gives other answers than the model.
@@ -55,7 +55,7 @@ def write_saved_model(model, path, default_signature="image_bytes", max_pixels=2
         options=tf.saved_model.SaveOptions(experimental_custom_gradients=False),
     )
     write_warmup_requests(path, model.name)
-    return differences(model, path)
+    return compare_saved_model(model, path)
 
 
 def _holder(network, model):
