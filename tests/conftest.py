@@ -26,3 +26,18 @@ def seeded():
     keras.config.set_dtype_policy("float32")
     yield
     keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture(scope="session")
+def exported_danet(tmp_path_factory):
+    """(a tiny DANet, the folder of its SavedModel), made once for all who read it."""
+    import keras_danet
+    from tests.cases import CASES
+
+    keras.utils.set_random_seed(0)
+    names = ["sky", "building", "road", "car", "person"]
+    model = CASES["danet"].build(class_names=names)
+    path = tmp_path_factory.mktemp("models") / "street" / "1"
+    report = keras_danet.export_model(model, path, max_pixels=2**20)
+    assert report["largest_logit_difference"] < 1e-5
+    return model, path

@@ -1,7 +1,11 @@
-"""A stand-in for TensorFlow Serving: its gRPC interface over TensorFlow's loader."""
+"""A stand-in for TensorFlow Serving: its interfaces over TensorFlow's loader."""
 
+import base64
 import contextlib
+import json
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import grpc
 import tensorflow as tf
@@ -66,3 +70,55 @@ def serving(path, workers=4):
         yield f"127.0.0.1:{port}"
     finally:
         server.stop(grace=None).wait()
+
+
+@contextlib.contextmanager
+def serving_rest(path):
+    """Serves `:predict` with rows of encoded images; gives the address."""
+    served = Served(path)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            rows = [row["image_bytes"]["b64"] for row in body["instances"]]
+            files = [base64.b64decode(row) for row in rows]
+            try:
+                outputs = served.run(body["signature_name"], image_bytes=files)
+                self.answer(200, {"predictions": _rows(outputs)})
+            except tf.errors.OpError as error:
+                self.answer(400, {"error": error.message})
+
+        def answer(self, status, content):
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(content).encode())
+
+        def log_message(self, *arguments):
+            """Nothing; the test sees what it asked for."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _rows(outputs):
+    """As TensorFlow Serving: a dict for each image, strings `..._bytes` in base64."""
+
+    def encoded(name, value):
+        if not isinstance(value, bytes):
+            return value.tolist()
+        if not name.endswith("_bytes"):
+            raise TypeError(f"{name} would be raw bytes inside JSON")
+        return {"b64": base64.b64encode(value).decode()}
+
+    count = len(next(iter(outputs.values())))
+    return [
+        {name: encoded(name, value[i]) for name, value in outputs.items()}
+        for i in range(count)
+    ]

@@ -9,29 +9,24 @@ import pytest
 from PIL import Image
 
 import keras_danet
-from tests.cases import CASES, NUM_CLASSES, images_and_labels, predict
+from tests.cases import NUM_CLASSES, images_and_labels, predict
 from tests.hostile import encoded, photo, png_of_size
 from tests.hostile_requests import ANYTHING, REQUESTS, SEGMENTED
 
 pytestmark = pytest.mark.once
 
 tf = pytest.importorskip("tensorflow")
-MAX_PIXELS = 2**20
 NAMES = ["sky", "building", "road", "car", "person"]
 
 
 @pytest.fixture(scope="module")
-def model():
-    return CASES["danet"].build(class_names=NAMES)
+def model(exported_danet):
+    return exported_danet[0]
 
 
 @pytest.fixture(scope="module")
-def folder(model, tmp_path_factory):
-    """A tiny DANet, exported."""
-    path = tmp_path_factory.mktemp("models") / "street" / "1"
-    report = keras_danet.export_model(model, path, max_pixels=MAX_PIXELS)
-    assert report["largest_logit_difference"] < 1e-5
-    return path
+def folder(exported_danet):
+    return exported_danet[1]
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +187,7 @@ def test_the_card_says_what_a_deployer_needs(folder, model):
     assert [row["name"] for row in card["classes"]] == NAMES
     assert card["classes"][2]["color"] == [128, 64, 128]
     assert card["parameters"] == model.count_params()
-    assert card["max_pixels"] == MAX_PIXELS
+    assert card["max_pixels"] == 2**20
     assert card["keras_danet"] == keras_danet.__version__
     assert len(card["normalization"]["scale"]) == 3
     assert card["difference_from_keras"]["label_agreement"] > 0.999

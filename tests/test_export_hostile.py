@@ -13,7 +13,7 @@ from tests.hostile_requests import ANYTHING, REQUESTS, SEGMENTED
 
 pytestmark = [pytest.mark.once, pytest.mark.proof]
 
-SECONDS = 10
+SECONDS = 10  # of processor time, so that other programs do not count
 
 
 def resident():
@@ -36,7 +36,7 @@ def requests(count):
 def outcome_of(served, files):
     import tensorflow as tf
 
-    start = time.monotonic()
+    start = time.process_time()
     try:
         answer = served.run("image_bytes", image_bytes=files)
         outcome, message = "segmented", ""
@@ -45,7 +45,7 @@ def outcome_of(served, files):
         outcome, message = "refused", error.message
         assert f"image {len(files) // 2}: " in message
         assert f"1 of {len(files)} images" in message
-    assert time.monotonic() - start < SECONDS
+    assert time.process_time() - start < SECONDS
     return outcome, message
 
 

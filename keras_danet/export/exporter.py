@@ -53,7 +53,7 @@ def export_model(
         default_signature: "image_bytes", "predict_images" or "predict_logits"; a
             SavedModel's `serving_default`, the only one that OpenVINO reads.
         max_pixels: int, pixels of an encoded image above which a SavedModel refuses to
-            decode it; DANet takes one to two kilobytes of memory a pixel.
+            decode it; the network must fit into memory at that size.
         precision: "float32"; of LiteRT also "float16", "dynamic_int8" or "int8".
         calibration_images: images (H, W, 3) or (N, H, W, 3) in [0, 255], whose ranges
             "int8" needs.
