@@ -112,6 +112,7 @@ def test_color_masks_of_a_known_data_set(tmp_path):
     folders = write(tmp_path, [colors[label] for label in ids])
     report = data.check(folders, 11)
     assert "colors of camvid" in finding(report, "color masks").cure
+    assert report.pixels.sum() == sum((label != 11).sum() for label in ids)
     mended = assert_mends(report, folders, 11)
     np.testing.assert_array_equal(mended[0][1], np.where(ids[0] == 11, 255, ids[0]))
 
@@ -155,6 +156,9 @@ def test_wrong_ids_are_explained_and_mended(
     assert report.label_map == mapping
     assert f"label_map={mapping}" in str(report)
     assert_mends(report, folders, num_classes)
+    mended = data.check(folders, num_classes, label_map=mapping)
+    np.testing.assert_array_equal(report.pixels, mended.pixels)
+    np.testing.assert_array_equal(report.class_weights, mended.class_weights)
 
 
 def test_a_wrong_mapping_is_found(tmp_path):

@@ -38,6 +38,9 @@ def test_all_ignored():
 def test_a_label_out_of_range_is_named():
     with pytest.raises(ValueError, match=r"example 1 .*0 to 1.*Received: \[2\]"):
         data.class_weights(dataset(), 2)
+    below = dataset().map(lambda image, label: (image, tf.cast(label, "int32") - 1))
+    with pytest.raises(ValueError, match=r"Received: \[-1"):
+        data.class_weights(below, 3)
     with pytest.raises(ValueError, match="never ends"):
         data.class_weights(dataset().repeat(), 3)
     with pytest.raises(ValueError, match="method='mean'"):

@@ -52,12 +52,11 @@ def test_killed_twice_ends_like_one_never_killed(tmp_path):
 
 
 @pytest.mark.proof
-@pytest.mark.once
-def test_twenty_kills_at_random_steps(tmp_path):
-    """Twenty trainings, each killed once at a random step; two in three write."""
+def test_kills_at_random_steps(tmp_path):
+    """Trainings killed once each: at a random step, or one in three while writing."""
     assert run(tmp_path / "never") == 0
     rng = random.Random(0)
-    for number in range(20):
+    for number in range(20 if keras.backend.backend() == "tensorflow" else 5):
         folder = tmp_path / f"killed{number}"
         if number % 3 == 0:
             kill = f"write:{STEPS * rng.randint(1, EPOCHS)}"

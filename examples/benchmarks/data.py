@@ -8,22 +8,20 @@ pictures of 375x500 with a label PNG), scale them by 0.5 to 2, cut crops of 768 
 with void padding, mirror half of them and give shuffled batches of 4. `prepare` may use
 two cores, the DataLoader has two workers.
 
-Measured 2026-11-20 (--seconds 12, best of 3; 2 cores of a shared AMD EPYC virtual
-machine on which other work ran, load 8 to 10, so that the rates are low for both;
-TensorFlow 2.21, albumentations 2.0.8, OpenCV 5.0.0, PyTorch 2.13):
-
-    images/s (CPU ms/image)          keras_danet      albumentations
-    1024x2048 png -> 768             10.7 (34.5)          8.3 (47.8)
-    375x500 jpg -> 512               253.2 (2.7)         206.7 (3.2)
+Writes OUTPUT.md and OUTPUT.json; what was measured lies in results/data.md. On a busy
+machine the CPU milliseconds an image tell more than the rate.
 """
 
 import argparse
+import json
 import os
 import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import psutil
+from measure import machine, markdown
 from PIL import Image
 
 BATCH = 4
@@ -112,25 +110,56 @@ def cpu_seconds():
     )
 
 
+def compare(case, files, rounds, seconds):
+    """One row per contender, of its best round; they take turns."""
+    size, suffix, crop = CASES[case]
+    contenders = {"keras_danet": prepared, "albumentations": loaded}
+    measured = {name: [] for name in contenders}
+    with tempfile.TemporaryDirectory() as folder:
+        write_files(Path(folder), size, suffix, files)
+        for _ in range(rounds):
+            for name, make in contenders.items():
+                measured[name].append(measure(make(Path(folder), crop), seconds))
+    return [
+        {
+            "case": case,
+            "by": name,
+            "images/s": max(rate for rate, _ in found),
+            "CPU ms/image": min(work for _, work in found),
+            "rounds": found,
+        }
+        for name, found in measured.items()
+    ]
+
+
+def write(output, rows, seconds):
+    packages = "tensorflow", "torch", "albumentations", "opencv-python-headless"
+    title = f"{machine()}; " + ", ".join(f"{p} {version(p)}" for p in packages)
+    load = f"load {os.getloadavg()[1]:.1f} of other work and this"
+    rounds = len(rows[0]["rounds"])
+    how = f"best of {rounds} rounds of {seconds:.0f} s, {load}, {time.strftime('%F')}"
+    shown = [{k: v for k, v in row.items() if k != "rounds"} for row in rows]
+    text = f"{title}; {how}\n\n{markdown(shown)}\n"
+    print(text)
+    output.with_suffix(".md").write_text(text)
+    record = {"machine": title, "how": how, "rows": rows}
+    output.with_suffix(".json").write_text(json.dumps(record, indent=1))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, default=Path("data"))
     parser.add_argument("--seconds", type=float, default=20, help="per measurement")
     parser.add_argument("--files", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3, help="the best one counts")
     arguments = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
-    contenders = {"keras_danet": prepared, "albumentations": loaded}
-    print(f"{'images/s (CPU ms/image)':24}" + "".join(f"{n:>20}" for n in contenders))
-    for case, (size, suffix, crop) in CASES.items():
-        with tempfile.TemporaryDirectory() as folder:
-            write_files(Path(folder), size, suffix, arguments.files)
-            measured = {name: [] for name in contenders}
-            for _ in range(arguments.rounds):
-                for name, make in contenders.items():
-                    batches = make(Path(folder), crop)
-                    measured[name].append(measure(batches, arguments.seconds))
-        best = (f"{max(m)[0]:.1f} ({max(m)[1]:.1f})" for m in measured.values())
-        print(f"{case:24}" + "".join(f"{text:>20}" for text in best), flush=True)
+    rows = [
+        row
+        for case in CASES
+        for row in compare(case, arguments.files, arguments.rounds, arguments.seconds)
+    ]
+    write(arguments.output, rows, arguments.seconds)
 
 
 if __name__ == "__main__":

@@ -68,16 +68,20 @@ class PixelCount:
 
     def add(self, label, name):
         """Counts one label map; `name` is for the error."""
-        counts = np.bincount(np.ravel(label), minlength=256)
-        counts[IGNORED] = 0
-        beyond = np.flatnonzero(counts[len(self.pixels) :]) + len(self.pixels)
+        label = np.ravel(label)
+        label = label[label != IGNORED]
+        beyond = np.unique(label[(label < 0) | (label >= len(self.pixels))])
         if len(beyond):
             raise ValueError(
                 f"A label is out of range in {name}. Expected 0 to "
                 f"{len(self.pixels) - 1}, or 255 to ignore; `data.check` proposes a "
-                f"mapping. Received: {beyond.tolist()}"
+                f"mapping. Received: {beyond[:10].tolist()}"
             )
-        counts = counts[: len(self.pixels)]
+        counts = np.bincount(label.astype("int64"), minlength=len(self.pixels))
+        self.add_counts(counts)
+
+    def add_counts(self, counts):
+        """Adds one label map whose pixels of each class are `counts`, int64 (K,)."""
         self.pixels += counts
         self.images += counts > 0
         self.image_pixels += (counts > 0) * counts.sum()

@@ -8,7 +8,7 @@ from keras_danet.data.doctor.diagnosis import diagnose
 from keras_danet.data.doctor.evidence import Evidence, of_dataset, of_files
 from keras_danet.data.doctor.report import Report
 from keras_danet.data.folders import match
-from keras_danet.data.frequencies import check_ends
+from keras_danet.data.frequencies import IGNORED, PixelCount, check_ends
 from keras_danet.data.labels import check_label_map, map_values
 
 
@@ -49,7 +49,7 @@ def check(dataset, num_classes, *, label_map=None, class_names=None):
     check_label_map(label_map)
     evidence = _gather(dataset, num_classes, label_map)
     findings, proposal = diagnose(evidence, num_classes)
-    count = evidence.count
+    count = evidence.count if proposal is None else _mapped_count(evidence, proposal)
     return Report(
         evidence.name,
         num_classes,
@@ -101,6 +101,19 @@ def _check_examples(dataset):
             f"Received: {spec}"
         )
     check_ends(dataset)
+
+
+def _mapped_count(evidence, mapping):
+    """`PixelCount` of the labels as they will be once `mapping` is passed."""
+    count = PixelCount(len(evidence.count.pixels))
+    for census in evidence.censuses:
+        pixels = np.zeros_like(count.pixels)
+        for value, number in census.items():
+            target = mapping.get(value, IGNORED)
+            if target < len(pixels):
+                pixels[target] += number
+        count.add_counts(pixels)
+    return count
 
 
 def _mended(image, values, mapping):

@@ -15,6 +15,7 @@ SAMPLES = 8
 SIDE = 320  # pixels of a sample's long side, about
 THREADS, CHUNK = 4, 16
 MANY_COLORS = 1024
+MANY_CLASSES = 256
 
 
 class Evidence:
@@ -30,6 +31,8 @@ class Evidence:
         values: {value in a label file: pixels}; ints, and (r, g, b) of color masks.
         places: {value: files it occurs in}.
         void: Files without any labelled pixel.
+        censuses: [{value: pixels}] of each label; of color masks only where they are
+            few enough for classes.
         count: `PixelCount` of what is in range.
         samples: [(image, values)] for the contact sheet.
     """
@@ -40,7 +43,7 @@ class Evidence:
         self.examples = 0
         self.lonely = {"image": [], "label": []}
         self.broken, self.sizes = {}, {}
-        self.palettes, self.void = [], []
+        self.palettes, self.void, self.censuses = [], [], []
         self.values, self.places = defaultdict(int), defaultdict(list)
         self.count = PixelCount(num_classes)
         self.samples = []
@@ -48,9 +51,12 @@ class Evidence:
     def add(self, image, values, name, sampled):
         """One example: the label as the file holds it, colors or integers."""
         self.examples += 1
-        for value, pixels in _census(values):
+        census = dict(_census(values))
+        for value, pixels in census.items():
             self.values[value] += pixels
             self.places[value].append(name)
+        if len(census) <= MANY_CLASSES:
+            self.censuses.append(census)
         if sampled and image is not None:
             step = max(1, round(max(values.shape) / SIDE))
             self.samples.append((image[::step, ::step], values[::step, ::step]))

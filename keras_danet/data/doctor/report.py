@@ -43,7 +43,8 @@ class Report:
         num_classes: K.
         examples: Number of examples that could be read.
         findings: List of `Finding`, errors first.
-        label_map: Proposed mapping for `from_folder(label_map=...)`, or `None`.
+        label_map: Proposed mapping for `from_folder(label_map=...)`, or `None`. All
+            that follows is of the labels as this mapping makes them.
         pixels: int64 (K,), pixels of each class.
         images: int64 (K,), images each class occurs in.
         class_weights: float32 (K,), by median frequency, for `CrossEntropy`.
@@ -72,7 +73,10 @@ class Report:
         found = "\n".join(map(str, self.findings)) or "Nothing to complain about."
         parts = [head + ("" if self.ok else "NOT ready to train."), found]
         if self.label_map is not None:
-            parts.append(f"Proposed mapping:\n    label_map={self.label_map}")
+            parts.append(
+                f"Proposed mapping, and the classes with it:\n"
+                f"    label_map={self.label_map}"
+            )
         return "\n\n".join([*parts, self._table()])
 
     def _table(self):
