@@ -12,7 +12,7 @@ import pytest
 from keras import ops
 
 from keras_danet.layers import position_attention as module
-from keras_danet.layers.block_size import automatic_block_size
+from keras_danet.layers.block_size import automatic_block_size, divide_into_blocks
 from keras_danet.layers.pam import PAM
 from keras_danet.layers.position_attention import position_attention
 from tests.gradients import gradients
@@ -143,6 +143,17 @@ def test_automatic_block_size():
     assert {n: automatic_block_size(n) for n in sizes} == sizes
     unknown = {n: int(automatic_block_size(ops.convert_to_tensor(n))) for n in sizes}
     assert unknown == sizes
+
+
+def test_blocks_that_divide_the_positions_are_preferred():
+    assert divide_into_blocks(32768, 181) == (256, 128)
+    assert divide_into_blocks(9216, 341) == (32, 288)
+    assert divide_into_blocks(9409, 338) == (28, 337)  # 97 x 97: 27 rows of padding
+    assert divide_into_blocks(7, 512) == (1, 7)
+    unknown = divide_into_blocks(
+        ops.convert_to_tensor(9216), ops.convert_to_tensor(341)
+    )
+    assert tuple(map(int, unknown)) == (28, 330)
 
 
 def test_automatic_choice():

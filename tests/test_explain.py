@@ -36,7 +36,7 @@ class Dense(keras.Model):
         }
 
 
-def case(build, first, second):
+def case(build, first, second, points=None):
     image = np.random.default_rng(2).integers(0, 256, (40, 56, 3), "uint8")
     model = build()
     return SimpleNamespace(
@@ -45,13 +45,13 @@ def case(build, first, second):
         names=(first, second),
         dense=Dense(model, (first, second)).predict(image[None], verbose=0),
         logits=model.predict(image[None], verbose=0)[0],
-        seen=explain(model, image, POINTS, channels=2),
+        seen=explain(model, image, points, channels=2),
     )
 
 
 @pytest.fixture(scope="module")
 def danet():
-    return case(tiny_danet, "position_attention", "channel_attention")
+    return case(tiny_danet, "position_attention", "channel_attention", POINTS)
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +113,11 @@ def test_gates_and_confidence_of_dfdam(dfdam):
     np.testing.assert_allclose(seen.confidence, score[0, ..., 0], atol=1e-6)
     assert seen.low_weights.shape == (16,) and seen.confidence.shape == (20, 28)
     assert seen.position_maps is None and seen.gammas == {}
+
+
+def test_points_need_position_attention(dfdam):
+    with pytest.raises(ValueError, match="no position attention: leave `points` out"):
+        explain(dfdam.model, dfdam.image, POINTS)
 
 
 @pytest.mark.parametrize("name, panels", [("danet", 8), ("dfdam", 4)])

@@ -13,6 +13,7 @@ the CPU; nothing here was measured on a GPU.
 """
 
 import argparse
+import functools
 import json
 from pathlib import Path
 
@@ -35,24 +36,22 @@ def normalized_image(size):
     return rng.normal(size=(1, height, width, 3)).astype("float32")
 
 
-def predictions(size, forms=FORMS):
-    """Name -> function of nothing that predicts one image, for each of the forms."""
+def predictors(forms=FORMS):
+    """Name -> function of a normalized image that predicts it, for each form."""
     theirs = mmseg_danet()
-    image = normalized_image(size)
     functions = {}
     if "mmsegmentation" in forms:
-        functions["mmsegmentation"] = _eager(theirs, image)
+        functions["mmsegmentation"] = _eager(theirs)
     if "keras_danet" in forms:
         model = keras_danet.from_checkpoint(theirs.state_dict(), preprocessing=None)
-        functions["keras_danet"] = _compiled(model, image)
+        functions["keras_danet"] = _compiled(model)
     return functions
 
 
-def _eager(model, image):
-    x = torch.from_numpy(image.transpose(0, 3, 1, 2).copy())
-    shape = image.shape[1:3]
-
-    def predict():
+def _eager(model):
+    def predict(image):
+        shape = image.shape[1:3]
+        x = torch.from_numpy(image.transpose(0, 3, 1, 2).copy())
         with torch.no_grad():
             metas = [{"img_shape": shape, "ori_shape": shape}]
             return model.encode_decode(x, metas).permute(0, 2, 3, 1)
@@ -60,33 +59,36 @@ def _eager(model, image):
     return predict
 
 
-def _compiled(model, image):
+def _compiled(model):
     """The prediction as the backend compiles it."""
     backend = keras.backend.backend()
-    x = keras.ops.convert_to_tensor(image)
     if backend == "tensorflow":
         import tensorflow as tf
 
-        function = tf.function(lambda x: model(x, training=False))
-        return lambda: function(x)
+        spec = tf.TensorSpec((1, None, None, 3))
+        return tf.function(lambda x: model(x, training=False), input_signature=[spec])
     if backend == "jax":
         import jax
 
         weights = [[v.value for v in model.trainable_variables]]
         weights += [[v.value for v in model.non_trainable_variables]]
         function = jax.jit(lambda w, x: model.stateless_call(*w, x, training=False)[0])
-        return lambda: jax.block_until_ready(function(weights, x))
+        return lambda image: jax.block_until_ready(function(weights, image))
 
-    def predict():
+    def predict(image):
         with torch.no_grad():
-            return model(x, training=False)
+            return model(keras.ops.convert_to_tensor(image), training=False)
 
     return predict
 
 
 def compare(size, rounds):
     """One row per form: its time, and ratios to mmsegmentation's."""
-    functions = predictions(size)
+    image = normalized_image(size)
+    functions = {
+        name: functools.partial(predict, image)
+        for name, predict in predictors().items()
+    }
     expected, found = (
         keras.ops.convert_to_numpy(function()) for function in functions.values()
     )
@@ -110,9 +112,11 @@ def compare(size, rounds):
 
 
 def peak(name, size):
-    """MB added by the first prediction; weights and libraries are there before."""
-    predictions("64x64", [name])[name]()
-    return added_memory(predictions(size, [name])[name])
+    """MB added by the first prediction of this size, after a small image's."""
+    predict = predictors([name])[name]
+    predict(normalized_image("64x64"))
+    image = normalized_image(size)
+    return added_memory(lambda: predict(image))
 
 
 def main():

@@ -75,8 +75,8 @@ def explain(model, image, points=None, *, channels=3):
         An `Explanation`, with arrays and `.plot()`.
 
     Raises:
-        ValueError: a model without attention layers, a point outside the image, or an
-            image that cannot be used.
+        ValueError: a model without attention layers, points for one without position
+            attention, a point outside the image, or an image that cannot be used.
 
     Example:
 
@@ -87,8 +87,15 @@ def explain(model, image, points=None, *, channels=3):
     """
     image = as_image(image)
     check_range(model, image)
-    points = _checked_points(points, image.shape[:2])
     probe = AttentionProbe(model)
+    if points is not None and "position_attention" not in probe.layers:
+        raise ValueError(
+            "`points` ask where positions look, and this model has no position "
+            "attention: leave `points` out. "
+            f"Received: points={points!r}, model={model.name!r} with "
+            f"{', '.join(probe.layers)}"
+        )
+    points = _checked_points(points, image.shape[:2])
     seen = probe(image[None])
     maps = {"points": points, "channels": [], "gammas": gammas(probe.layers)}
     for name, layer in probe.layers.items():

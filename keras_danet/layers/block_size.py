@@ -27,3 +27,28 @@ def automatic_block_size(positions):
         return max(1, _ROWS_TIMES_ROOT // math.isqrt(positions))
     rows = _ROWS_TIMES_ROOT / ops.sqrt(ops.cast(positions, "float32"))
     return ops.maximum(1, ops.cast(rows, "int32"))
+
+
+def divide_into_blocks(positions, block_size):
+    """How N query rows are divided: (number of blocks, rows of each block).
+
+    Where N is known and has a divisor between half of `block_size` and all of it, the
+    blocks are that large, and nothing is padded: what is padded is a copy of a map.
+    Elsewhere the blocks are as even as can be, so that at most `blocks - 1` rows are
+    padding.
+
+    Args:
+        positions: N, a positive int or a scalar int32 tensor.
+        block_size: the most rows of a block, of the same kind.
+
+    Returns:
+        Two ints, or two scalar int32 tensors.
+    """
+    if isinstance(positions, int):
+        fewest = max(1, min(block_size, positions) // 2)
+        for rows in range(min(block_size, positions), fewest - 1, -1):
+            if positions % rows == 0:
+                return positions // rows, rows
+    # Not -(-a // b): ONNX's division of integers rounds toward zero.
+    blocks = (positions + block_size - 1) // block_size
+    return blocks, (positions + blocks - 1) // blocks

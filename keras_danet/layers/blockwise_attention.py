@@ -15,7 +15,7 @@ Measured against the dense form in examples/benchmarks/attention.py.
 import keras
 from keras import ops
 
-from keras_danet.layers.block_size import automatic_block_size
+from keras_danet.layers.block_size import automatic_block_size, divide_into_blocks
 from keras_danet.layers.feature_map import at_least_float32
 from keras_danet.layers.sequential_scan import scan_range
 
@@ -41,8 +41,7 @@ def blockwise_attention(query, key, value, block_size="auto"):
     positions = ops.shape(query)[1]
     if block_size == "auto":
         block_size = automatic_block_size(positions)
-    blocks = -(-positions // block_size)
-    rows = -(-positions // blocks)  # even blocks: at most blocks - 1 rows are padding
+    blocks, rows = divide_into_blocks(positions, block_size)
 
     @ops.custom_gradient
     def attend(query, key, value):
