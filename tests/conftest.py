@@ -41,3 +41,12 @@ def exported_danet(tmp_path_factory):
     report = keras_danet.export_model(model, path, max_pixels=2**20)
     assert report["largest_logit_difference"] < 1e-5
     return model, path
+
+
+@pytest.fixture(scope="session")
+def served_danet(exported_danet):
+    """That SavedModel in a session, as TensorFlow's C++ loader restores it."""
+    pytest.importorskip("tensorflow_serving", reason="needs tensorflow-serving-api")
+    from tests.serving import Served
+
+    return Served(exported_danet[1])

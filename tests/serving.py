@@ -37,10 +37,10 @@ class Served:
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """Answers `Predict` from one SavedModel."""
+    """Answers `Predict` from one `Served`."""
 
-    def __init__(self, path):
-        self.served = Served(path)
+    def __init__(self, served):
+        self.served = served
 
     def Predict(self, request, context):
         signature = request.model_spec.signature_name or "serving_default"
@@ -56,13 +56,13 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
 
 @contextlib.contextmanager
-def serving(path, workers=4):
-    """Serves a SavedModel; gives the address."""
+def serving(served, workers=4):
+    """Serves a `Served` over gRPC; gives the address."""
     server = grpc.server(
         ThreadPoolExecutor(workers),
         options=[("grpc.max_receive_message_length", 64 * 2**20)],
     )
-    service = PredictionService(path)
+    service = PredictionService(served)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(service, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
@@ -73,9 +73,8 @@ def serving(path, workers=4):
 
 
 @contextlib.contextmanager
-def serving_rest(path):
+def serving_rest(served):
     """Serves `:predict` with rows of encoded images; gives the address."""
-    served = Served(path)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):

@@ -23,7 +23,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from keras_danet.data.synthetic import draw_scene
 from tests.hostile import encoded
-from tests.serving import serving
+from tests.serving import Served, serving
 
 SIZES = ((96, 128), (181, 243), (240, 320), (360, 480), (480, 640))
 
@@ -134,7 +134,7 @@ def main():
     parser.add_argument("--serve", action="store_true", help="be the server")
     args = parser.parse_args()
     if args.serve:
-        with serving(args.model, args.clients) as address:
+        with serving(Served(args.model), args.clients) as address:
             print(address, flush=True)
             sys.stdin.read()  # until the parent closes it
         return

@@ -20,11 +20,12 @@ pytest.importorskip("tensorflow_serving", reason="needs tensorflow-serving-api")
 
 
 @pytest.fixture(scope="module")
-def address(exported_danet):
-    from tests.serving import serving
+def addresses(served_danet):
+    """Client -> address."""
+    from tests.serving import serving, serving_rest
 
-    with serving(exported_danet[1]) as address:
-        yield address
+    with serving(served_danet) as grpc_address, serving_rest(served_danet) as rest:
+        yield {"grpc_client": grpc_address, "rest_client": rest}
 
 
 def load(path, monkeypatch):
@@ -36,9 +37,9 @@ def load(path, monkeypatch):
     return module
 
 
-def test_an_independent_client(address, exported_danet):
+def test_an_independent_client(addresses, exported_danet):
     ovmsclient = pytest.importorskip("ovmsclient")
-    client = ovmsclient.make_grpc_client(address)
+    client = ovmsclient.make_grpc_client(addresses["grpc_client"])
     rng = np.random.default_rng(0)
     pictures = [photo(rng, 20, 30), photo(rng, 33, 21)]
     files = [encoded(picture, "PNG") for picture in pictures]
@@ -53,10 +54,8 @@ def test_an_independent_client(address, exported_danet):
 
 @pytest.mark.parametrize("name", ["grpc_client", "rest_client"])
 def test_the_clients_send_a_file_and_get_an_overlay(
-    name, address, exported_danet, tmp_path, monkeypatch, capsys
+    name, addresses, exported_danet, tmp_path, monkeypatch, capsys
 ):
-    from tests.serving import serving_rest
-
     client = load(EXAMPLES / "serving" / f"{name}.py", monkeypatch)
     picture = photo(np.random.default_rng(1), 20, 30)
     file = tmp_path / "street.jpg"
@@ -64,22 +63,20 @@ def test_the_clients_send_a_file_and_get_an_overlay(
     (tmp_path / "bad.jpg").write_bytes(b"no picture")
     card = exported_danet[1] / "model_card.json"
 
-    def ask(file, address):
+    def ask(file):
         out = tmp_path / "overlay.png"
         monkeypatch.setattr(
             sys, "argv",
-            [name, str(file), "--card", str(card), "--address", address,
+            [name, str(file), "--card", str(card), "--address", addresses[name],
              "--out", str(out)],
         )  # fmt: skip
         client.main()
         return Image.open(out)
 
-    with serving_rest(exported_danet[1]) as rest:
-        where = rest if name == "rest_client" else address
-        assert ask(file, where).size == (20, 30)  # turned upright
-        assert "%" in capsys.readouterr().out
-        with pytest.raises(SystemExit, match="image 0: it is none of JPEG"):
-            ask(tmp_path / "bad.jpg", where)
+    assert ask(file).size == (20, 30)  # turned upright
+    assert "%" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="image 0: it is none of JPEG"):
+        ask(tmp_path / "bad.jpg")
 
 
 def test_the_example_exports(exported_danet, tmp_path, monkeypatch, capsys):

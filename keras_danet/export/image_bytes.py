@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras_danet.export import image_header
 from keras_danet.export.exif import turned_upright
 
+_CPU = "/CPU:0"
 _NAMED = 10  # so many bad images of a batch are described
 
 
@@ -25,13 +26,20 @@ def refuse_bad_images(contents, max_pixels):
     Returns:
         `contents`, to be used in its place: what follows waits for the check.
     """
-    problems = tf.map_fn(
-        lambda image: problem_of(image, max_pixels),
-        contents,
-        fn_output_signature=tf.string,
-        parallel_iterations=1,
-    )
-    bad = tf.where(problems != "")[:, 0]  # indices
+    with tf.device(_CPU):
+        problems = tf.map_fn(
+            lambda image: problem_of(image, max_pixels),
+            contents,
+            fn_output_signature=tf.string,
+            parallel_iterations=1,
+        )
+        fine = tf.debugging.Assert(tf.reduce_all(problems == ""), [_message(problems)])
+        with tf.control_dependencies([fine]):
+            return tf.identity(contents)
+
+
+def _message(problems):
+    bad = tf.where(problems != "")[:, 0]
     lines = tf.strings.join(
         [
             "image ",
@@ -40,7 +48,7 @@ def refuse_bad_images(contents, max_pixels):
             tf.gather(problems, bad[:_NAMED]),
         ]
     )
-    message = tf.strings.join(
+    return tf.strings.join(
         [
             tf.strings.as_string(tf.size(bad)),
             " of ",
@@ -49,8 +57,6 @@ def refuse_bad_images(contents, max_pixels):
             tf.strings.reduce_join(lines, separator="; "),
         ]
     )
-    with tf.control_dependencies([tf.debugging.Assert(tf.size(bad) == 0, [message])]):
-        return tf.identity(contents)
 
 
 def problem_of(contents, max_pixels):
@@ -69,8 +75,9 @@ def problem_of(contents, max_pixels):
 
 def decode(contents):
     """An image that `problem_of` found nothing wrong with, as float32 (H, W, 3)."""
-    header = image_header.read_header(contents)
-    return turned_upright(_decode(contents, header), header.orientation)
+    with tf.device(_CPU):
+        header = image_header.read_header(contents)
+        return turned_upright(_decode(contents, header), header.orientation)
 
 
 def _too_large(header, max_pixels):
@@ -111,13 +118,14 @@ def _decode(contents, header):
         image_header.GIF: lambda: _decode_gif(contents, header),
         image_header.BMP: lambda: tf.io.decode_bmp(contents)[..., :3],
     }
-    image = tf.switch_case(
-        header.kind,
-        {
-            kind: lambda branch=branch: tf.cast(branch(), tf.float32)
-            for kind, branch in branches.items()
-        },
-    )
+    with tf.device(_CPU):
+        image = tf.switch_case(
+            header.kind,
+            {
+                kind: lambda branch=branch: tf.cast(branch(), tf.float32)
+                for kind, branch in branches.items()
+            },
+        )
     return tf.ensure_shape(image, (None, None, 3))
 
 

@@ -46,27 +46,30 @@ class Header(NamedTuple):
 @tf.function(input_signature=[tf.TensorSpec((), tf.string)], autograph=False)
 def read_header(contents):
     """The `Header` of a scalar string, for any bytes whatever; never an error."""
-    reader = ByteReader.of(contents)
-    kinds = [
-        reader.starts_with(b"\xff\xd8\xff"),
-        reader.starts_with(b"\x89PNG\r\n\x1a\n"),
-        reader.starts_with(b"GIF87a") | reader.starts_with(b"GIF89a"),
-        reader.starts_with(b"BM"),
-        reader.size == 0,
-        True,
-    ]
-    kind = tf.argmax(tf.stack(kinds), output_type=tf.int32)  # the first that is so
-    return tf.switch_case(
-        kind,
-        [
-            lambda: _jpeg(reader),
-            lambda: _png(reader),
-            lambda: _gif(reader),
-            lambda: _bmp(reader),
-            lambda: _header(reader, JPEG, fault="it is empty"),
-            lambda: _header(reader, JPEG, fault="it is none of JPEG, PNG, GIF and BMP"),
-        ],
-    )
+    with tf.device("/CPU:0"):  # a GPU would be asked for one byte at a time
+        reader = ByteReader.of(contents)
+        kinds = [
+            reader.starts_with(b"\xff\xd8\xff"),
+            reader.starts_with(b"\x89PNG\r\n\x1a\n"),
+            reader.starts_with(b"GIF87a") | reader.starts_with(b"GIF89a"),
+            reader.starts_with(b"BM"),
+            reader.size == 0,
+            True,
+        ]
+        kind = tf.argmax(tf.stack(kinds), output_type=tf.int32)  # the first that is so
+        return tf.switch_case(
+            kind,
+            [
+                lambda: _jpeg(reader),
+                lambda: _png(reader),
+                lambda: _gif(reader),
+                lambda: _bmp(reader),
+                lambda: _header(reader, JPEG, fault="it is empty"),
+                lambda: _header(
+                    reader, JPEG, fault="it is none of JPEG, PNG, GIF and BMP"
+                ),
+            ],
+        )
 
 
 def _header(

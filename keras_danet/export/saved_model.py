@@ -52,7 +52,6 @@ def write_saved_model(model, path, default_signature="image_bytes", max_pixels=2
         _holder(network, model),
         str(path),
         signatures={"serving_default": functions[default_signature], **functions},
-        options=tf.saved_model.SaveOptions(experimental_custom_gradients=False),
     )
     write_warmup_requests(path, model.name)
     return compare_saved_model(model, path)
