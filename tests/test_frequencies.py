@@ -41,6 +41,10 @@ def test_a_label_out_of_range_is_named():
     below = dataset().map(lambda image, label: (image, tf.cast(label, "int32") - 1))
     with pytest.raises(ValueError, match=r"Received: \[-1"):
         data.class_weights(below, 3)
+    with pytest.raises(ValueError, match="unbatch"):
+        data.class_weights(dataset().batch(2), 3)
+    with pytest.raises(ValueError, match="num_classes=256"):
+        data.class_weights(dataset(), 256)
     with pytest.raises(ValueError, match="never ends"):
         data.class_weights(dataset().repeat(), 3)
     with pytest.raises(ValueError, match="method='mean'"):

@@ -171,7 +171,21 @@ def test_generators_work():
     "arguments, message",
     [
         ({"batch_size": 0}, "batch_size=0"),
-        ({"batch_size": 1, "crop_size": 8}, "crop_size=8, training=False"),
+        ({"batch_size": 2.0}, "batch_size=2.0"),
+        ({"batch_size": True}, "batch_size=True"),
+        ({"batch_size": 1, "seed": None}, "seed=None"),
+        ({"batch_size": 1, "shuffle_buffer": 0}, "shuffle_buffer=0"),
+        ({"batch_size": 1, "crop_size": 8}, r"crop_size=\(8, 8\), training=False"),
+        ({"batch_size": 1, "start_step": 3}, "start_step=3, training=False"),
+        ({"batch_size": 1, "base_size": 8}, "base_size=8, training=False"),
+        ({"batch_size": 1, "crop_size": 0}, "crop_size=0"),
+        ({"batch_size": 1, "crop_size": 31.5}, "crop_size=31.5"),
+        ({"batch_size": 1, "crop_size": (1, 2, 3)}, r"crop_size=\(1, 2, 3\)"),
+        ({"batch_size": 1, "base_size": -5}, "base_size=-5"),
+        ({"batch_size": 1, "max_class_share": 75}, "max_class_share=75"),
+        ({"batch_size": 1, "scale": 1.0}, r"scale=1\.0"),
+        ({"batch_size": 1, "scale": (0.5, float("nan"))}, "nan"),
+        ({"batch_size": 1, "scale_step": -0.5}, r"scale_step=-0\.5"),
         ({"batch_size": 1, "scale": (2, 1)}, r"scale=\(2, 1\)"),
         ({"batch_size": 1, "scale": (0.5, 2), "scale_step": 0.4}, "scale_step=0.4"),
         ({"batch_size": 1, "start_step": -1}, "start_step=-1"),
@@ -189,7 +203,8 @@ def test_wrong_elements_are_refused():
     floats = numbered(2).map(lambda image, label: (tf.cast(image, "float32"), label))
     with pytest.raises(ValueError, match="is empty"):
         data.prepare(numbered(2).take(0), 2, training=True)
-    for dataset in (floats, numbered(2).batch(2), numbered(2).map(lambda i, t: i)):
+    images = numbered(2).map(lambda image, label: image)
+    for dataset in (floats, numbered(2).batch(2), images, [1, 2]):
         with pytest.raises(ValueError, match=r"single examples.*Received"):
             data.prepare(dataset, 2)
 

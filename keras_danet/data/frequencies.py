@@ -23,8 +23,9 @@ def class_weights(dataset, num_classes, method="median_frequency"):
         float32 (K,). A class that never occurs has weight 1.
 
     Raises:
-        ValueError: An unknown method, a data set that never ends, or a label out of
-            range; the message gives the value and the number of the example.
+        ValueError: An unknown method, a data set of batches or one that never ends,
+            or a label out of range; the message gives the value and the number of the
+            example.
 
     Example:
         >>> weights = keras_danet.data.class_weights(train, 11)
@@ -35,11 +36,26 @@ def class_weights(dataset, num_classes, method="median_frequency"):
         Common Multi-Scale Convolutional Architecture. ICCV 2015
         (median frequency). Paszke et al.: ENet. 2016.
     """
+    check_single(dataset)
     check_ends(dataset)
     count = PixelCount(num_classes)
     for number, (_, label) in enumerate(dataset.as_numpy_iterator()):
         count.add(label, f"example {number} of the data set")
     return count.weights(method)
+
+
+def check_single(dataset):
+    """Raises a ValueError for a data set of anything but single (image, label)."""
+    spec = getattr(dataset, "element_spec", None)
+    pair = isinstance(spec, tuple) and len(spec) == 2
+    ranks = [part.shape.rank for part in spec] if pair else []
+    label = pair and spec[1].dtype.is_integer
+    if not label or ranks[0] not in (None, 3) or ranks[1] not in (None, 2, 3):
+        raise ValueError(
+            "`dataset` must be a tf.data.Dataset of single examples (image, label), "
+            "label integer (H, W) or (H, W, 1); undo batches with dataset.unbatch(). "
+            f"Received: {type(dataset).__name__ if spec is None else spec}"
+        )
 
 
 def check_ends(dataset):
@@ -62,6 +78,11 @@ class PixelCount:
     """
 
     def __init__(self, num_classes):
+        if not 1 <= num_classes <= IGNORED:
+            raise ValueError(
+                f"`num_classes` must be 1 to {IGNORED}: class ids are the bytes below "
+                f"{IGNORED}, which is ignored. Received: num_classes={num_classes}"
+            )
         self.pixels = np.zeros(num_classes, "int64")
         self.images = np.zeros(num_classes, "int64")
         self.image_pixels = np.zeros(num_classes, "int64")

@@ -1,8 +1,16 @@
 """From examples to batches, for training and for evaluation."""
 
-import numpy as np
 import tensorflow as tf
 
+from keras_danet.data.arguments import (
+    check_evaluation,
+    check_examples,
+    check_numbers,
+    check_scale,
+    check_shard,
+    check_share,
+    crop_sides,
+)
 from keras_danet.data.augmentation import augment
 from keras_danet.data.stream import shuffled
 
@@ -62,22 +70,32 @@ def prepare(
         (B, h, w))`. Padding is the ImageNet mean in images and 255 in labels.
 
     Raises:
-        ValueError: An argument is out of range, or `crop_size` without `training`.
-            While iterating, `InvalidArgumentError` if images of different sizes meet
-            in one batch.
+        ValueError: An argument is out of range, or is for training and `training` is
+            not set. While iterating, `InvalidArgumentError` if images of different
+            sizes meet in one batch.
 
     Example:
         >>> scenes = keras_danet.data.scenes(100)
         >>> train = keras_danet.data.prepare(scenes, 8, crop_size=96, training=True)
         >>> model.fit(train, steps_per_epoch=100 // 8, epochs=10)
     """
-    _check_examples(dataset)
-    _check_numbers(batch_size, crop_size, training, start_step, shard)
-    _check_scale(scale, scale_step)
+    check_examples(dataset)
+    check_numbers(batch_size, start_step, shuffle_buffer, seed)
+    check_scale(scale, scale_step, base_size)
+    check_share(max_class_share)
+    check_shard(shard, batch_size)
+    crop_size = crop_sides(crop_size)
     if not training:
+        check_evaluation(
+            crop_size=crop_size,
+            start_step=start_step,
+            scale_step=scale_step,
+            base_size=base_size,
+            max_class_share=max_class_share,
+            photometric_distortion=photometric_distortion,
+            shard=shard if shard[1] > 1 else None,
+        )
         return _one_size(dataset, batch_size).batch(batch_size).prefetch(2)
-    if crop_size is not None:
-        crop_size = tuple(int(side) for side in np.broadcast_to(crop_size, 2))
     key = tf.constant([seed & 0x7FFFFFFF, seed >> 31 & 0x7FFFFFFF], tf.int32)
 
     def example(number, image, label):
@@ -126,50 +144,3 @@ def _one_size(dataset, batch_size):
         return first, example
 
     return dataset.scan(tf.constant([-1, -1]), compare)
-
-
-def _check_examples(dataset):
-    spec = dataset.element_spec
-    example = (
-        tf.TensorSpec((None, None, 3), tf.uint8),
-        tf.TensorSpec((None, None), tf.uint8),
-    )
-    pair = isinstance(spec, tuple) and len(spec) == 2
-    if not (pair and all(map(tf.TensorSpec.is_compatible_with, example, spec))):
-        raise ValueError(
-            "`dataset` must give single examples (image uint8 (H, W, 3), label uint8 "
-            "(H, W)). Cast or squeeze with dataset.map(...), undo batches with "
-            f"dataset.unbatch(). Received: {spec}"
-        )
-    if dataset.cardinality() == 0:
-        raise ValueError(f"`dataset` is empty. Received: {dataset}")
-
-
-def _check_numbers(batch_size, crop_size, training, start_step, shard):
-    if batch_size < 1 or start_step < 0:
-        raise ValueError(
-            "`batch_size` must be at least 1 and `start_step` at least 0. "
-            f"Received: batch_size={batch_size}, start_step={start_step}"
-        )
-    if crop_size is not None and not training:
-        raise ValueError(
-            "`crop_size` is for training; images are evaluated whole. Leave it out, or "
-            f"pass training=True. Received: crop_size={crop_size}, training=False"
-        )
-    index, count = shard
-    if not 0 <= index < count or batch_size % count or (count > 1 and not training):
-        raise ValueError(
-            "`shard` must be (index, count) with index < count, for training, and "
-            "`batch_size` a multiple of count. "
-            f"Received: shard={shard}, batch_size={batch_size}, training={training}"
-        )
-
-
-def _check_scale(scale, scale_step):
-    low, high = scale
-    steps = (high - low) / scale_step if scale_step else 0
-    if not 0 < low <= high or abs(steps - round(steps)) > 1e-6:
-        raise ValueError(
-            "`scale` must be (low, high) with 0 < low <= high, a whole number of "
-            f"`scale_step` apart. Received: scale={scale}, scale_step={scale_step}"
-        )

@@ -8,7 +8,12 @@ from keras_danet.data.doctor.diagnosis import diagnose
 from keras_danet.data.doctor.evidence import Evidence, of_dataset, of_files
 from keras_danet.data.doctor.report import Report
 from keras_danet.data.folders import match
-from keras_danet.data.frequencies import IGNORED, PixelCount, check_ends
+from keras_danet.data.frequencies import (
+    IGNORED,
+    PixelCount,
+    check_ends,
+    check_single,
+)
 from keras_danet.data.labels import check_label_map, map_values
 
 
@@ -86,21 +91,11 @@ def _gather(dataset, num_classes, label_map):
             "with the first. "
             f"Received: {type(dataset).__name__}, label_map={label_map}"
         )
-    _check_examples(dataset)
+    check_single(dataset)
+    check_ends(dataset)
     evidence = Evidence("tf.data.Dataset", num_classes)
     of_dataset(dataset, evidence)
     return evidence
-
-
-def _check_examples(dataset):
-    spec = dataset.element_spec
-    pair = isinstance(spec, tuple) and len(spec) == 2 and spec[0].shape.rank == 3
-    if not pair or not spec[1].dtype.is_integer or spec[1].shape.rank not in (2, 3):
-        raise ValueError(
-            "`dataset` must give single examples (image, label), label integer (H, W). "
-            f"Received: {spec}"
-        )
-    check_ends(dataset)
 
 
 def _mapped_count(evidence, mapping):
