@@ -1,110 +1,181 @@
-"""Fine-tune on the real street scenes of CamVid from an ImageNet ResNet-50.
+"""One row of the CamVid table: fine-tune an ImageNet ResNet-50, score the test set.
 
-    python examples/finetune_camvid.py --data CAMVID --weights r50.weights.h5
+    python examples/finetune_camvid.py --row dfdam --data CAMVID \
+        --weights r50.weights.h5
 
 CAMVID is a folder with images/SPLIT/NAME.jpg and labels/SPLIT/NAME.png, SPLIT being
 train, val and test (the SegNet split: 367, 101 and 233 frames of 480x360, classes 0 to
 10, 11 void). The weights are those of `keras.applications.ResNet50(include_top=False)`.
+The rows are both models and their ablations:
 
-Run again with the same command, it goes on from the last whole epoch.
+    dfdam        DAFM and 2DPAM              danet           PAM and CAM
+    dfdam_dafm   DAFM, a sum for 2DPAM       danet_position  PAM alone
+    dfdam_sum    sums in place of both       danet_channel   CAM alone
+                                             danet_none      a dilated FCN
 
-Measured on 2026-11-20, DF-DAM-50, `--epochs 14`: 0.6546 val mIoU (101 frames, 480x360,
-single scale, void not counted), in two sittings (stopped in epoch 7, started again) of
-together 95 minutes on 2 cores of a virtual machine (AMD EPYC) that other work shared;
-about 73 minutes of processor time of one core. TensorFlow 2.21, Keras 3.15.1.
+Killed at any moment and started again with the same command, it goes on from the last
+whole epoch. The output folder gets the last snapshot, log.csv, curves.png and
+result.json: mIoU of whole frames at their own size, void not counted, of val and of
+test, the latter with several scales and flip too where `--scales` says so, parameters,
+multiply-accumulates, minutes and hardware.
+
+Measured on 2026-11-20, DF-DAM-50, 14 epochs (an earlier form of this script: the same
+crops, batches and schedule): 0.6546 val mIoU, single scale, in two sittings of together
+95 minutes on 2 cores of a virtual machine (AMD EPYC) that other work shared; about 73
+minutes of processor time of one core. TensorFlow 2.21, Keras 3.15.1.
 """
 
 import argparse
+import csv
 import json
+import os
+import platform
 import time
 from pathlib import Path
 
 import keras
 
 import keras_danet
-from keras_danet import data
+from keras_danet import data, visualization
 
-MODELS = {"dfdam": keras_danet.DFDAM, "danet": keras_danet.DANet}
+# row: (builder, what differs from the paper's model)
+ROWS = {
+    "dfdam": (keras_danet.DFDAM, {}),
+    "dfdam_dafm": (keras_danet.DFDAM, {"spatial": "sum"}),
+    "dfdam_sum": (keras_danet.DFDAM, {"context": "sum", "spatial": "sum"}),
+    "danet": (keras_danet.DANet, {}),
+    "danet_position": (keras_danet.DANet, {"attention": "position"}),
+    "danet_channel": (keras_danet.DANet, {"attention": "channel"}),
+    "danet_none": (keras_danet.DANet, {"attention": None}),
+}
+FRAME = (360, 480)
 
 
-def build(name, weights):
-    """The model, its backbone filled with the ImageNet weights."""
+class Minutes(keras.callbacks.Callback):
+    """The minutes that each epoch took, among its logs."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.start = time.time()
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["minutes"] = round((time.time() - self.start) / 60, 3)
+
+
+def build(args):
+    """The row's model, its backbone filled with the ImageNet weights."""
     backbone = keras.applications.ResNet50(weights=None, include_top=False)
-    backbone.load_weights(weights)
+    backbone.load_weights(args.weights)
     names = data.class_names("camvid")
-    return MODELS[name](len(names), backbone, class_names=names)
+    model, settings = ROWS[args.row]
+    if args.output_stride is not None:
+        settings = {**settings, "output_stride": args.output_stride}
+    return model(len(names), backbone, class_names=names, **settings)
+
+
+def trim(log, epochs):
+    """Drops the epochs from a CSV log that the last snapshot does not know."""
+    if log.exists():
+        rows = list(csv.reader(log.read_text().splitlines()))
+        kept = [row for row in rows if row[0] == "epoch" or int(row[0]) < epochs]
+        log.write_text("".join(",".join(row) + "\n" for row in kept))
 
 
 def train(args):
-    """Fits the model, one checkpoint an epoch; goes on from the last one, if any."""
+    """The fitted model; goes on from the last snapshot, if there is one."""
     frames = data.camvid(args.data, "train")
-    steps = len(frames) // args.batch_size
-    checkpoint = args.out / "last.keras"
-    if checkpoint.exists():
-        model = keras.saving.load_model(checkpoint)
-        done = int(model.optimizer.iterations)
-    else:
-        model = build(args.model, args.weights)
-        schedule = keras_danet.poly_decay(args.learning_rate, steps * args.epochs)
-        model.compile(
-            keras_danet.SGD(schedule, momentum=0.9, weight_decay=model.weight_decay)
-        )
-        done = 0
+    steps = args.steps_per_epoch or len(frames) // args.batch_size
+    snapshots = keras_danet.Snapshots(args.out)
+    log = args.out / "log.csv"
+    trim(log, snapshots.epoch)
+    model = build(args)
+    schedule = keras_danet.poly_decay(args.learning_rate, steps * args.epochs)
+    model.compile(
+        keras_danet.SGD(schedule, momentum=0.9, weight_decay=model.weight_decay)
+    )
     batches = data.prepare(
         frames,
         args.batch_size,
-        crop_size=(360, 480),
+        crop_size=tuple(args.crop_size),
         scale=(0.75, 2.0),
         training=True,
         seed=args.seed,
-        start_step=done,
+        start_step=snapshots.step,
     )
     model.fit(
         batches,
         epochs=args.epochs,
-        initial_epoch=done // steps,
+        initial_epoch=snapshots.epoch,
         steps_per_epoch=steps,
         verbose=args.verbose,
-        callbacks=[
-            keras.callbacks.CSVLogger(str(args.out / "log.csv"), append=True),
-            keras.callbacks.ModelCheckpoint(str(checkpoint)),
-        ],
+        callbacks=[Minutes(), keras.callbacks.CSVLogger(log, append=True), snapshots],
     )
+    visualization.training_curves(log, args.out / "curves.png")
     return model
 
 
-def evaluate(model, frames):
-    """mIoU of whole frames at the labels' own size, one at a time; void not counted."""
-    metric = keras_danet.MeanIoU(model.num_classes)
-    for image, label in data.prepare(frames, 1):
-        metric.update_state(label, model(image, training=False))
-    for name, iou in zip(model.class_names, metric.per_class(), strict=True):
-        print(f"{name:12s} {iou:.3f}")
-    return float(metric.result())
+def score(model, args):
+    """mIoU of whole frames, per protocol."""
+    scores = {}
+    for split in ("val", "test"):
+        frames = data.camvid(args.data, split).take(args.frames or -1)
+        scores[f"{split} mIoU"] = keras_danet.evaluate(model, frames).mean_iou
+    if args.scales:
+        several = keras_danet.evaluate(model, frames, scales=args.scales, flip=True)
+        scores[f"test mIoU, scales {args.scales} and flip"] = several.mean_iou
+    return scores
+
+
+def hardware():
+    """What trained, in words."""
+    return (
+        f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}; "
+        f"{keras.backend.backend()}, Keras {keras.__version__}"
+    )
+
+
+def report(model, args):
+    """Writes result.json: the scores, beside what they cost."""
+    with open(args.out / "log.csv", newline="") as file:
+        minutes = [float(row["minutes"]) for row in csv.DictReader(file)]
+    cost = keras_danet.profile(model, FRAME)
+    result = {
+        **score(model, args),
+        "parameters": cost.parameters,
+        "multiply-accumulates at 360x480": cost.operations,
+        "training minutes": round(sum(minutes), 1),
+        "hardware": hardware(),
+        "settings": {name: str(value) for name, value in vars(args).items()},
+    }
+    (args.out / "result.json").write_text(json.dumps(result, indent=1))
+    print(json.dumps(result, indent=1))
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--row", choices=ROWS, default="dfdam")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--epochs", type=int, default=14)
+    parser.add_argument("--batch-size", type=int, default=4)
+    parser.add_argument("--crop-size", type=int, nargs=2, default=FRAME)
+    parser.add_argument("--output-stride", type=int, choices=(8, 16), help="of a DANet")
+    parser.add_argument("--learning-rate", type=float, default=0.01)
+    parser.add_argument("--steps-per-epoch", type=int, help="default: all frames once")
+    parser.add_argument("--scales", type=float, nargs="+", help="a second test score")
+    parser.add_argument("--frames", type=int, help="score so many frames only")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--verbose", type=int, default=1)
+    parser.add_argument("--out", type=Path, help="default: runs/camvid_ROW")
+    args = parser.parse_args()
+    args.out = args.out or Path("runs") / f"camvid_{args.row}"
+    return args
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--model", choices=MODELS, default="dfdam")
-    parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--batch-size", type=int, default=4)
-    parser.add_argument("--learning-rate", type=float, default=0.01)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--verbose", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=Path("runs/camvid"))
-    args = parser.parse_args()
+    args = parse()
     args.out.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(args.seed)
-
-    start = time.time()
-    model = train(args)
-    minutes = (time.time() - start) / 60
-    score = evaluate(model, data.camvid(args.data, "val"))
-    print(f"val mIoU {score:.4f} at 480x360, single scale; {minutes:.0f} minutes")
-    record = {**{k: str(v) for k, v in vars(args).items()}, "minutes": minutes}
-    (args.out / "result.json").write_text(json.dumps({**record, "val_miou": score}))
+    report(train(args), args)
 
 
 if __name__ == "__main__":
