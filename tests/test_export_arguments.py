@@ -71,7 +71,10 @@ def test_what_is_there_is_replaced_only_on_request(written, tmp_path):
     keras_danet.export_model(network(), tmp_path / "1", max_pixels=9, overwrite=True)
     assert "4194304" not in file.read_text()
     assert not (tmp_path / "1" / "old").exists()
-    assert [entry.name for entry in tmp_path.iterdir()] == ["1"]
+    (tmp_path / "2").touch()
+    keras_danet.export_model(network(), tmp_path / "2", overwrite=True)
+    assert (tmp_path / "2" / "saved_model.pb").exists()
+    assert {entry.name for entry in tmp_path.iterdir()} == {"1", "2"}
 
 
 def test_a_failure_leaves_what_was_there(monkeypatch, written, tmp_path):

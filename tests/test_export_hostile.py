@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import keras_danet
+from tests import hostile_requests
 from tests.cases import CASES
-from tests.hostile import encoded, photo
+from tests.hostile import encoded, orientation, photo
 from tests.hostile_requests import ANYTHING, REQUESTS, SEGMENTED
 
 pytestmark = [pytest.mark.once, pytest.mark.proof]
@@ -70,3 +71,64 @@ def test_a_thousand(tmp_path):
     for (name, outcome), count in outcomes.items():
         print(f"| {name} | {count} | {outcome} |")
     assert abs(after - before) <= 0.05 * before
+
+
+def mutated(rng):
+    """An image of any format with bytes changed, cut out, doubled or cut off."""
+    picture = photo(rng)
+    make = (
+        lambda: encoded(picture, "JPEG", exif=orientation(6)),
+        lambda: encoded(picture, "JPEG", progressive=True),
+        lambda: encoded(picture, "PNG"),
+        lambda: encoded(picture, "PNG", "P"),
+        lambda: hostile_requests.png_16_bit_color(rng),
+        lambda: encoded(picture, "GIF"),
+        lambda: hostile_requests.animated_gif(rng),
+        lambda: encoded(picture, "BMP"),
+        lambda: encoded(picture, "BMP", "RGBA"),
+    )
+    data = bytearray(make[rng.integers(len(make))]())
+    for _ in range(rng.integers(1, 12)):
+        # Half of the changes in the header, where they do the most.
+        end = min(len(data), 80) if rng.random() < 0.5 else len(data)
+        at, length = int(rng.integers(4, max(end, 5))), int(rng.integers(1, 30))
+        kind = rng.integers(8)
+        if kind == 0:
+            del data[at : at + length]
+        elif kind == 1:
+            data[at:at] = data[at : at + length]
+        elif kind == 2:
+            data[at : at + 4] = rng.choice([0, 255, 127, 128], 4).tolist()
+        else:
+            data[at : at + 1] = bytes([rng.integers(256)])
+    return bytes(data)
+
+
+def test_mutations_end_in_a_picture_or_a_reason():
+    """4,000 damaged files; what is found good can be decoded to the size it claims."""
+    tf = pytest.importorskip("tensorflow")
+    from keras_danet.export import image_bytes
+
+    limit = 2**16
+    problem = tf.function(
+        lambda contents: image_bytes.problem_of(contents, limit),
+        input_signature=[tf.TensorSpec((), tf.string)],
+        autograph=False,
+    )
+    decode = tf.function(
+        image_bytes.decode, input_signature=problem.input_signature, autograph=False
+    )
+    rng, outcomes = np.random.default_rng(5), Counter()
+    for _ in range(4000):
+        data = mutated(rng)
+        start = time.process_time()
+        reason = problem(tf.constant(data)).numpy().decode()
+        if not reason:
+            height, width, channels = decode(tf.constant(data)).shape
+            assert 0 < height * width <= limit and channels == 3
+        assert time.process_time() - start < SECONDS
+        outcomes["more than" if "more than" in reason else reason] += 1
+    print()
+    for reason, count in outcomes.most_common():
+        print(f"| {reason or 'a picture'} | {count} |")
+    assert outcomes[""] > 400 and len(outcomes) > 8

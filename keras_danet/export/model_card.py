@@ -75,11 +75,13 @@ def model_card(model, format, report, **settings):
         "difference_from_keras": report,
         **settings,
     }
-    if format == "saved_model":
-        card["signatures"] = {
-            name: {"inputs": inputs, "outputs": outputs}
-            for name, (inputs, outputs) in _SIGNATURES.items()
-        }
+    served = format == "saved_model"
+    signatures = _SIGNATURES if served else {"default": _SIGNATURES["predict_logits"]}
+    card["signatures"] = {
+        name: {"inputs": inputs, "outputs": outputs}
+        for name, (inputs, outputs) in signatures.items()
+    }
+    if served:
         card["encoded_images"] = list(_ENCODED_IMAGES)
     return card
 
@@ -128,7 +130,7 @@ def _markdown(card):
     lines += ["", "| id | class | color |", "|---|---|---|"]
     for row in card["classes"]:
         lines.append(f"| {row['id']} | {row['name']} | {row['color']} |")
-    for name, signature in card.get("signatures", {}).items():
+    for name, signature in card["signatures"].items():
         lines += ["", f"## Signature `{name}`", ""]
         for direction in ("inputs", "outputs"):
             for tensor, meaning in signature[direction].items():

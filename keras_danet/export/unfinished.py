@@ -32,11 +32,12 @@ def unfinished(path, overwrite):
     try:
         yield hidden / path.name
         _flush(hidden)
-        replaced = hidden / f"replaced-{uuid.uuid4().hex}"
-        for entry in list(hidden.iterdir()):
+        # The artefact last: once it is there, all is there.
+        for entry in sorted(hidden.iterdir(), key=lambda e: e.name == path.name):
             target = path.parent / entry.name
-            if target.is_dir():  # a folder cannot be replaced by another at one blow
-                os.replace(target, replaced)
+            if target.is_dir() or (entry.is_dir() and target.exists()):
+                # A folder is not replaced at one blow.
+                os.replace(target, hidden / f"replaced-{uuid.uuid4().hex}")
             os.replace(entry, target)
         _flush_folder(path.parent)
     finally:
