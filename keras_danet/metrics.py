@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_danet.losses.labels import split_pixels
+from keras_danet.losses.labels import split_pixels, validated_ignore_class
 
 # A count is high * 2**20 + low, in two int32 words: JAX has no int64, and float32 is
 # exact only up to 2**24. This carries every count up to 2**51. Each word must stay
@@ -59,7 +59,7 @@ class _PixelCounts(keras.Metric):
 
     def __init__(self, num_cells, ignore_class, name):
         super().__init__(name=name)
-        self.ignore_class = ignore_class
+        self.ignore_class = validated_ignore_class(ignore_class)
         self._num_cells = num_cells
         self._low = self.add_variable((num_cells,), "zeros", "int32", name="low")
         self._high = self.add_variable((num_cells,), "zeros", "int32", name="high")
@@ -129,7 +129,7 @@ class MeanIoU(_PixelCounts):
 
     Args:
         num_classes: int >= 2, K.
-        ignore_class: label (int) of the pixels that do not count.
+        ignore_class: label (int) of the pixels that do not count, or None.
         name: name of the metric.
 
     Call arguments: `update_state(y_true, y_pred)` with labels (B, H, W) or
@@ -212,7 +212,7 @@ class PixelAccuracy(_PixelCounts):
     `MeanIoU`.
 
     Args:
-        ignore_class: label (int) of the pixels that do not count.
+        ignore_class: label (int) of the pixels that do not count, or None.
         name: name of the metric.
 
     Call arguments, Raises: as `MeanIoU`.

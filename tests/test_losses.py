@@ -152,6 +152,21 @@ def test_sample_weights_multiply_the_terms(shape):
     assert found == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    "loss",
+    [CrossEntropy, OHEMCrossEntropy, LovaszSoftmax, Dice],
+    ids=lambda c: c.__name__,
+)
+def test_no_ignored_class(loss):
+    """Every label is a class then: as with one that does not occur, and 255 is NaN."""
+    logits, labels = batch()
+    void = loss(ignore_class=None)(labels, logits)
+    labels[labels == IGNORED] = 0
+    expected = float(loss()(labels, logits))
+    assert float(loss(ignore_class=None)(labels, logits)) == pytest.approx(expected)
+    assert np.isnan(float(void))
+
+
 @pytest.mark.parametrize("ignored", [-1, 0])
 def test_another_ignored_class(ignored):
     logits, labels = batch()
@@ -297,14 +312,23 @@ def test_bad_arguments():
     for weights in ([1, -1], [np.nan], [], [np.inf], {0: 1.0}):
         with pytest.raises(ValueError, match="class_weights.*Received"):
             CrossEntropy(class_weights=weights)
+    for weights in ([[1, 2, 3, 4, 5]], "balanced", 1.0):
+        with pytest.raises(ValueError, match="flat sequence.*Received"):
+            CrossEntropy(class_weights=weights)
+    for loss in (CrossEntropy, OHEMCrossEntropy, LovaszSoftmax, Dice):
+        with pytest.raises(ValueError, match="ignore_class='255'"):
+            loss(ignore_class="255")
     with pytest.raises(ValueError, match="average.*'labeled'"):
         CrossEntropy(average="labeled")
     with pytest.raises(ValueError, match="average.*'mean'"):
         OHEMCrossEntropy(average="mean")
     with pytest.raises(ValueError, match="threshold=70"):
         OHEMCrossEntropy(threshold=70)
-    with pytest.raises(ValueError, match="min_kept=0"):
-        OHEMCrossEntropy(min_kept=0)
+    with pytest.raises(ValueError, match="threshold='0.7'"):
+        OHEMCrossEntropy(threshold="0.7")
+    for kept in (0, 1.5, None):
+        with pytest.raises(ValueError, match=f"min_kept={kept}"):
+            OHEMCrossEntropy(min_kept=kept)
     with pytest.raises(ValueError, match="classes='absent'"):
         LovaszSoftmax(classes="absent")
 

@@ -1,9 +1,10 @@
 """Softmax cross-entropy on raw logits; pixels of the ignored class never count."""
 
 import keras
+import numpy as np
 from keras import ops
 
-from keras_danet.losses.labels import split_pixels
+from keras_danet.losses.labels import split_pixels, validated_ignore_class
 from keras_danet.losses.reduction import (
     count_pixels,
     divide_or_zero,
@@ -51,11 +52,10 @@ def validated_class_weights(class_weights):
     """
     if class_weights is None:
         return None
-    if isinstance(class_weights, dict):
+    if isinstance(class_weights, (dict, str)) or np.ndim(class_weights) != 1:
         raise ValueError(
-            "`class_weights` must be a sequence, one weight for each class in the "
-            "order of the class ids, not a dictionary. "
-            f"Received: class_weights={class_weights}"
+            "`class_weights` must be a flat sequence, one weight for each class in the "
+            f"order of the class ids. Received: class_weights={class_weights!r}"
         )
     weights = [float(weight) for weight in class_weights]
     if not weights or not all(0 <= weight < float("inf") for weight in weights):
@@ -87,7 +87,7 @@ class CrossEntropy(keras.losses.Loss):
     whatever each replica's share of ignored pixels.
 
     Args:
-        ignore_class: label (int) of the pixels that do not count.
+        ignore_class: label (int) of the pixels that do not count, or None.
         class_weights: None or one finite number >= 0 for each class, by class id.
         average: `"labelled"` or `"all"`, see above.
         name: name of the loss.
@@ -137,7 +137,7 @@ class CrossEntropy(keras.losses.Loss):
                 '`average` must be "labelled" (divide by the labeled pixels) or "all" '
                 f"(divide by all pixels). Received: average={average!r}"
             )
-        self.ignore_class = ignore_class
+        self.ignore_class = validated_ignore_class(ignore_class)
         self.class_weights = validated_class_weights(class_weights)
         self.average = average
 

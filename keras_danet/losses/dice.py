@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_danet.losses.labels import split_pixels
+from keras_danet.losses.labels import split_pixels, validated_ignore_class
 from keras_danet.losses.reduction import (
     refuse_sample_weight,
     replicas_here,
@@ -61,7 +61,7 @@ class Dice(keras.losses.Loss):
     Replicas: the sums are global, so N replicas equal one device.
 
     Args:
-        ignore_class: label (int) of the pixels that do not count.
+        ignore_class: label (int) of the pixels that do not count, or None.
         name: name of the loss.
 
     Call arguments:
@@ -87,7 +87,7 @@ class Dice(keras.losses.Loss):
 
     def __init__(self, ignore_class=255, name="dice"):
         super().__init__(name=name, reduction="sum", dtype="float32")
-        self.ignore_class = ignore_class
+        self.ignore_class = validated_ignore_class(ignore_class)
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         refuse_sample_weight(sample_weight, "Dice")

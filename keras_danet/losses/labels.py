@@ -1,5 +1,6 @@
 """Label maps as losses and metrics see them: which pixels count, and as which class."""
 
+from numbers import Integral
 from typing import NamedTuple
 
 from keras import ops
@@ -15,6 +16,22 @@ class Pixels(NamedTuple):
     class_id: object
     labelled: object  # bool: not `ignore_class`; the unknown ones below included
     unknown: object  # bool: neither `ignore_class` nor one of 0..num_classes-1
+
+
+def validated_ignore_class(ignore_class):
+    """`ignore_class` as an int, or None.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if ignore_class is None:
+        return None
+    if not isinstance(ignore_class, Integral) or isinstance(ignore_class, bool):
+        raise ValueError(
+            "`ignore_class` must be the label (int) of the pixels that do not count, "
+            f"or None where all count. Received: ignore_class={ignore_class!r}"
+        )
+    return int(ignore_class)
 
 
 def label_map(label, logits):
@@ -56,13 +73,15 @@ def split_pixels(label, logits, ignore_class):
     Args:
         label: (B, H, W) or (B, H, W, 1), any integer or float dtype.
         logits: (B, H, W, K); only its shape is used.
-        ignore_class: int, the label of pixels that do not count.
+        ignore_class: int, the label of pixels that do not count, or None.
 
     Raises:
         ValueError: when the ranks or the sizes do not belong together.
     """
     label = label_map(label, logits)
-    labelled = ops.not_equal(label, float(ignore_class))
+    labelled = ops.ones_like(label, dtype="bool")
+    if ignore_class is not None:
+        labelled = ops.not_equal(label, float(ignore_class))
     is_class = (label >= 0) & (label < logits.shape[-1])
     is_class = is_class & ops.equal(label, ops.floor(label)) & labelled
     class_id = ops.cast(ops.where(is_class, label, 0.0), "int32")

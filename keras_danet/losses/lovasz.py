@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_danet.losses.labels import split_pixels
+from keras_danet.losses.labels import split_pixels, validated_ignore_class
 from keras_danet.losses.reduction import (
     image_weights,
     refuse_sample_weight,
@@ -95,7 +95,7 @@ class LovaszSoftmax(keras.losses.Loss):
         classes: `"present"`: mean over the classes that occur in the labels (of the
             batch, or of the image). `"all"`: over all classes; one that is nowhere
             counts with its largest error.
-        ignore_class: label (int) of the pixels that do not count.
+        ignore_class: label (int) of the pixels that do not count, or None.
         name: name of the loss.
 
     Call arguments:
@@ -135,7 +135,7 @@ class LovaszSoftmax(keras.losses.Loss):
             )
         self.per_image = per_image
         self.classes = classes
-        self.ignore_class = ignore_class
+        self.ignore_class = validated_ignore_class(ignore_class)
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         if not self.per_image:

@@ -1,12 +1,13 @@
 """Online hard example mining: cross-entropy of the hardest pixels only."""
 
 import math
+from numbers import Integral, Real
 
 import keras
 from keras import ops
 
 from keras_danet.losses.cross_entropy import pixel_cross_entropy
-from keras_danet.losses.labels import split_pixels
+from keras_danet.losses.labels import split_pixels, validated_ignore_class
 from keras_danet.losses.reduction import (
     count_pixels,
     divide_or_zero,
@@ -78,7 +79,7 @@ class OHEMCrossEntropy(keras.losses.Loss):
         threshold: probability in (0, 1], or None: rank only.
         min_kept: int >= 1, see the table.
         average: `"all"`, `"labelled"` or `"kept"`.
-        ignore_class: label (int) of the pixels that do not count.
+        ignore_class: label (int) of the pixels that do not count, or None.
         name: name of the loss.
 
     Call arguments, Returns: as `CrossEntropy`. `sample_weight` multiplies the terms of
@@ -108,15 +109,17 @@ class OHEMCrossEntropy(keras.losses.Loss):
         name="ohem_cross_entropy",
     ):
         super().__init__(name=name, reduction="sum", dtype="float32")
-        if threshold is not None and not 0 < threshold <= 1:
+        if threshold is not None and not (
+            isinstance(threshold, Real) and 0 < threshold <= 1
+        ):
             raise ValueError(
                 "`threshold` is a probability: it must be in (0, 1], or None. "
-                f"Received: threshold={threshold}"
+                f"Received: threshold={threshold!r}"
             )
-        if not 1 <= min_kept < 2**31:
+        if not (isinstance(min_kept, Integral) and 1 <= min_kept < 2**31):
             raise ValueError(
-                "`min_kept` is a number of pixels: it must be at least 1. "
-                f"Received: min_kept={min_kept}"
+                "`min_kept` is a whole number of pixels, at least 1. "
+                f"Received: min_kept={min_kept!r}"
             )
         if average not in ("all", "labelled", "kept"):
             raise ValueError(
@@ -126,7 +129,7 @@ class OHEMCrossEntropy(keras.losses.Loss):
         self.threshold = threshold
         self.min_kept = int(min_kept)
         self.average = average
-        self.ignore_class = ignore_class
+        self.ignore_class = validated_ignore_class(ignore_class)
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         if sample_weight is not None:
