@@ -68,7 +68,7 @@ def model_card(model, format, report, **settings):
         "keras_danet": __version__,
         "keras": keras.__version__,
         "parameters": int(sum(np.prod(weight.shape) for weight in model.weights)),
-        "input": "RGB in [0, 255]; the model normalizes",
+        "input": "RGB in [0, 255], not normalized",
         "normalization": _normalization(model),
         "classes": _classes(model),
         "ignored_label": IGNORED,
