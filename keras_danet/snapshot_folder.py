@@ -21,15 +21,23 @@ class SnapshotFolder:
 
     Args:
         path: str or path; made when the first snapshot is written.
+
+    Raises:
+        ValueError: there is a file of this name.
     """
 
     def __init__(self, path):
         self.path = Path(path)
+        if self.path.exists() and not self.path.is_dir():
+            raise ValueError(
+                "Snapshots need a folder of their own; this is a file. "
+                f"Received: {self.path}"
+            )
 
     def steps(self):
         """The steps of which there is a snapshot, in order."""
-        names = (entry.name for entry in self.path.glob("step-*"))
-        return sorted(int(name.removeprefix("step-")) for name in names)
+        numbers = (e.name.removeprefix("step-") for e in self.path.glob("step-*"))
+        return sorted(int(number) for number in numbers if number.isdecimal())
 
     def at(self, step):
         """The path of the snapshot of `step`."""

@@ -46,8 +46,9 @@ class Snapshots(keras.callbacks.Callback):
         best: None, or {"step": int, "epoch": int, "score": float}.
 
     Raises:
-        ValueError: a bad `mode`; in `fit`, an `initial_epoch` other than `epoch`, or
-            another model than the snapshot's, or a damaged snapshot.
+        ValueError: a bad `mode`, or a file in place of the folder; in `fit`, an
+            `initial_epoch` other than `epoch`, or another model than the snapshot's,
+            or a damaged snapshot.
         OSError: in `fit`, a snapshot cannot be written.
 
     Example:
@@ -147,8 +148,11 @@ class Snapshots(keras.callbacks.Callback):
 
 def _read_state(snapshot):
     try:
-        return json.loads((snapshot / STATE).read_text())
-    except (OSError, ValueError) as error:
+        state = json.loads((snapshot / STATE).read_text())
+        if set(state) != {"step", "epoch", "best", "random"}:
+            raise ValueError("not the state of a snapshot")
+        return state
+    except (OSError, ValueError, TypeError) as error:
         raise _damaged(snapshot / STATE, error) from error
 
 

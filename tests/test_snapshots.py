@@ -186,14 +186,19 @@ def test_damaged_snapshots_are_named(model, tmp_path):
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match="Delete the folder step-00000002"):
         fit(model, Snapshots(tmp_path), 2)
-    (folder / "state.json").write_text("{")
-    with pytest.raises(ValueError, match="state.json is damaged"):
-        Snapshots(tmp_path)
+    for content in ("{", "{}", "4"):
+        (folder / "state.json").write_text(content)
+        with pytest.raises(ValueError, match="state.json is damaged"):
+            Snapshots(tmp_path)
 
 
 def test_misuse(model, tmp_path):
     with pytest.raises(ValueError, match="mode='best'"):
         Snapshots(tmp_path, mode="best")
+    (tmp_path / "a.txt").write_text("")
+    with pytest.raises(ValueError, match="this is a file.*a.txt"):
+        Snapshots(tmp_path / "a.txt")
+    (tmp_path / "step-of-mine").mkdir()
     snapshots = Snapshots(tmp_path, monitor="val_miou")
     with pytest.warns(UserWarning, match="No epoch's logs held 'val_miou'"):
         fit(model, snapshots, 1)
