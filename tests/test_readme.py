@@ -9,6 +9,7 @@ import pytest
 
 import keras_danet
 from tests.cases import tiny_resnet
+from tests.toy import tiny_danet
 
 pytestmark = pytest.mark.once
 
@@ -50,11 +51,11 @@ def write_folders(folder):
 
 
 def test_the_code_runs(tmp_path, monkeypatch):
-    """Both blocks, the preset a local folder and the steps few."""
+    """The first blocks, the preset a local folder and the steps few."""
     monkeypatch.chdir(tmp_path)
     write_folders(tmp_path)
     tiny_resnet().save_to_preset(tmp_path / "preset")
-    to_mask, from_folder = blocks("python")[:2]
+    to_mask, from_folder, explained = blocks("python")[:3]
     for theirs, ours in (
         ('"resnet_50_imagenet"', repr(str(tmp_path / "preset"))),
         ("crop_size=256", "crop_size=32"),
@@ -66,6 +67,9 @@ def test_the_code_runs(tmp_path, monkeypatch):
     assert keras.saving.load_model("mine.keras").class_names[0] == "road"
     exec(to_mask.replace("quickstart/model.keras", "mine.keras"), {})
     assert (tmp_path / "mask.png").stat().st_size > 0
+    tiny_danet().save("danet.keras")
+    exec(explained, {})
+    assert (tmp_path / "attention.png").stat().st_size > 0
 
 
 def test_the_examples_are_short():
