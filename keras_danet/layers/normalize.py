@@ -53,7 +53,8 @@ class ImageNormalization(keras.layers.Layer):
 
     def call(self, inputs):
         if self.reverse_channels:
-            inputs = ops.flip(inputs, axis=-1)
+            # Not `ops.flip`: LiteRT quantizes it to 8 bits with a wrong scale.
+            inputs = ops.take(inputs, [2, 1, 0], axis=-1)
         scale = ops.convert_to_tensor(self.scale, dtype=self.compute_dtype)
         offset = ops.convert_to_tensor(self.offset, dtype=self.compute_dtype)
         return inputs * scale + offset
