@@ -1,5 +1,6 @@
 """Time and memory of functions that do the same work, for the benchmarks beside."""
 
+import ctypes
 import json
 import resource
 import statistics
@@ -44,6 +45,8 @@ def _cpu_seconds():
 
 def added_memory(function):
     """MB that the process's resident memory grows by, at its peak, in one call."""
+    # What was freed before would be used again and not be counted.
+    ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
     before = _resident("VmRSS")
     function()
