@@ -1,11 +1,11 @@
 """Trains the same global batches on one device and on several, and saves the weights.
 
-`python -m tests.replicas_run CASE REPLICAS FOLDER` on TensorFlow (MirroredStrategy) or
-JAX (DataParallel), on CPU devices. With REPLICAS 1 the second training is on one
-device too, each batch in reverse: the same sums in another order, the yardstick of what
-float32 lets two equal trainings differ by. Two MirroredStrategies in one process
-collide, hence a script. `... process CASE INDEX COUNT PORT FOLDER EPOCHS` is one of
-several JAX processes.
+`python -m tests.replicas_run CASE REPLICAS FOLDER SEED` on TensorFlow
+(MirroredStrategy) or JAX (DataParallel), on CPU devices. With REPLICAS 1 the second
+training is on one device too, each batch in reverse: the same sums in another order,
+the yardstick of what float32 lets two equal trainings differ by. Two MirroredStrategies
+in one process collide, hence a script. `... process CASE INDEX COUNT PORT FOLDER
+EPOCHS` is one of several JAX processes.
 """
 
 import contextlib
@@ -47,13 +47,13 @@ def global_batches():
     return images, labels
 
 
-def build(name, num_classes):
+def build(name, num_classes, seed=0):
     import keras
 
     import keras_danet
     from tests.cases import CASES
 
-    keras.utils.set_random_seed(0)
+    keras.utils.set_random_seed(seed)
     no_dropout = {"dropout": 0.0} if name.startswith("danet") else {}
     case = CASES[name]
     model = case.builder(num_classes, case.backbone(), **case.arguments, **no_dropout)
@@ -92,19 +92,19 @@ def reversed_batches(array):
     return batches[:, ::-1].reshape(array.shape)
 
 
-def one_and_many(name, count, folder):
+def one_and_many(name, count, folder, seed):
     import keras
 
     from tests.cases import NUM_CLASSES
 
     images, labels = global_batches()
-    train(build(name, NUM_CLASSES), images, labels, f"{folder}/one.npz")
+    train(build(name, NUM_CLASSES, seed), images, labels, f"{folder}/one.npz")
     if count == 1:
         pair = reversed_batches(images), reversed_batches(labels)
-        train(build(name, NUM_CLASSES), *pair, f"{folder}/many.npz")
+        train(build(name, NUM_CLASSES, seed), *pair, f"{folder}/many.npz")
         return
     with replicas(count):
-        model = build(name, NUM_CLASSES)
+        model = build(name, NUM_CLASSES, seed)
     train(model, images, labels, f"{folder}/many.npz")
     model.save(f"{folder}/model.keras")
     logits = keras.ops.convert_to_numpy(model(images[:BATCH]))
@@ -152,6 +152,6 @@ if __name__ == "__main__":
         name, index, count, port, folder, epochs = sys.argv[2:]
         process(name, int(index), int(count), port, folder, int(epochs))
     else:
-        name, count, folder = sys.argv[1:]
+        name, count, folder, seed = sys.argv[1:]
         make_devices(int(count))
-        one_and_many(name, int(count), folder)
+        one_and_many(name, int(count), folder, int(seed))
