@@ -142,8 +142,12 @@ def _pad(picture, size, value):
     def block(*shape):
         return tf.broadcast_to(value, (*shape, value.shape[0]))
 
-    picture = tf.concat([picture, block(height, size[1] - width)], axis=1)
-    return tf.concat([picture, block(size[0] - height, size[1])], axis=0)
+    def padded():
+        wide = tf.concat([picture, block(height, size[1] - width)], axis=1)
+        return tf.concat([wide, block(size[0] - height, size[1])], axis=0)
+
+    full = (height == size[0]) & (width == size[1])
+    return tf.cond(full, lambda: picture, padded)
 
 
 def largest_class_share(label):
