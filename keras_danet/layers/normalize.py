@@ -53,8 +53,10 @@ class ImageNormalization(keras.layers.Layer):
 
     def call(self, inputs):
         if self.reverse_channels:
-            # Not `ops.flip`: LiteRT quantizes it to 8 bits with a wrong scale.
-            inputs = ops.take(inputs, [2, 1, 0], axis=-1)
+            # By slices: LiteRT quantizes `flip` with a wrong scale, and OpenVINO merges
+            # `take` and `split` with the product below in a wrong order.
+            channels = [inputs[..., index : index + 1] for index in (2, 1, 0)]
+            inputs = ops.concatenate(channels, axis=-1)
         scale = ops.convert_to_tensor(self.scale, dtype=self.compute_dtype)
         offset = ops.convert_to_tensor(self.offset, dtype=self.compute_dtype)
         return inputs * scale + offset
