@@ -2,9 +2,9 @@
 
     python examples/explain.py IMAGE --model model.keras --points 90,40 60,150
 
-Points are ROW,COLUMN in pixels from the top left. The figure has, for a DANet, where
-each point looks, some channels after the channel attention and the learned gammas; for
-a DF-DAM the channel weights of both stages and the confidence map.
+Points are ROW,COLUMN in pixels from the top left, for a DANet alone. The figure has,
+for a DANet, where each point looks, some channels after the channel attention and the
+learned gammas; for a DF-DAM the channel weights of both stages and the confidence map.
 """
 
 import argparse

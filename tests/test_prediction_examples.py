@@ -13,6 +13,7 @@ from PIL import Image
 import keras_danet
 from keras_danet.visualization import colorize, palette
 from tests.hostile import photo
+from tests.toy import tiny_danet
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 NAMES = ["sky", "road", "car"]
@@ -119,7 +120,17 @@ def test_evaluate_a_folder(model_file, folder, monkeypatch, capsys):
 
 def test_explain_a_picture(model_file, folder, monkeypatch):
     out = folder / "attention.png"
-    picture = folder / "images" / "0.png"
-    arguments = picture, "--model", model_file, "--points", "3,4", "20,30", "--out", out
+    arguments = folder / "images" / "0.png", "--model", model_file, "--out", out
     assert run("explain", monkeypatch, *arguments) == 0
+    assert Image.open(out).size[0] > 200
+    with pytest.raises(ValueError, match="leave `points` out"):
+        run("explain", monkeypatch, *arguments, "--points", "3,4")
+
+
+def test_explain_points(folder, monkeypatch, tmp_path):
+    tiny_danet().save(tmp_path / "danet.keras")
+    out = tmp_path / "attention.png"
+    arguments = folder / "images" / "0.png", "--model", tmp_path / "danet.keras"
+    points = "--points", "3,4", "20,30"
+    assert run("explain", monkeypatch, *arguments, *points, "--out", out) == 0
     assert Image.open(out).size[0] > 200
