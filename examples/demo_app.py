@@ -25,7 +25,7 @@ from matplotlib import colormaps
 from PIL import Image
 
 import keras_danet  # noqa: F401  registers the layers of a saved model
-from keras_danet.explanation.probe import AttentionProbe, position_scores
+from keras_danet.explanation.probe import AttentionProbe, scores_of_points
 from keras_danet.images import as_image
 from keras_danet.visualization import colorize, overlay, palette
 
@@ -103,10 +103,8 @@ class Page:
     def scores_of(self, seen, point):
         """The point's row of the position attention map, (h, w), summing to one."""
         features = seen.attention["position_attention"]
-        scale = np.array(features.shape[1:3]) / seen.labels.shape
-        cell = ((np.array(point) + 0.5) * scale).astype("int64")
         layer = self.probe.layers["position_attention"]
-        return position_scores(layer, features, cell[None])[0, 0]
+        return scores_of_points(layer, features, seen.labels.shape, [point])[0]
 
     def legend(self, fractions):
         """Swatch, name and share of the classes that occur, the largest first."""

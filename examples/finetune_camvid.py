@@ -72,21 +72,13 @@ def build(args):
     return model(len(names), backbone, class_names=names, **settings)
 
 
-def trim(log, epochs):
-    """Drops the epochs from a CSV log that the last snapshot does not know."""
-    if log.exists():
-        rows = list(csv.reader(log.read_text().splitlines()))
-        kept = [row for row in rows if row[0] == "epoch" or int(row[0]) < epochs]
-        log.write_text("".join(",".join(row) + "\n" for row in kept))
-
-
 def train(args):
     """The fitted model; goes on from the last snapshot, if there is one."""
     frames = data.camvid(args.data, "train")
     steps = args.steps_per_epoch or len(frames) // args.batch_size
     snapshots = keras_danet.Snapshots(args.out)
     log = args.out / "log.csv"
-    trim(log, snapshots.epoch)
+    snapshots.trim_log(log)
     model = build(args)
     schedule = keras_danet.poly_decay(args.learning_rate, steps * args.epochs)
     model.compile(

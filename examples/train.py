@@ -24,7 +24,6 @@ Measured here: nothing but that it runs; the reported mIoU are the papers'.
 
 import argparse
 import contextlib
-import csv
 import dataclasses
 import importlib.util
 import json
@@ -131,20 +130,12 @@ def batches(examples, recipe, seed, start_step):
     )
 
 
-def trim(log, epochs):
-    """Drops the epochs from a CSV log that the last snapshot does not know."""
-    if log.exists():
-        rows = list(csv.reader(log.read_text().splitlines()))
-        kept = [row for row in rows if row[0] == "epoch" or int(row[0]) < epochs]
-        log.write_text("".join(",".join(row) + "\n" for row in kept))
-
-
 def train(recipe, args):
     """Trains to the end, from the last snapshot if there is one; the snapshots."""
     examples = read(args, recipe, recipe.train_split)
     steps = args.steps_per_epoch or len(examples) // recipe.batch_size
     snapshots = Snapshots(args.out, monitor=SCORE)
-    trim(args.out / "log.csv", snapshots.epoch)
+    snapshots.trim_log(args.out / "log.csv")
     with all_devices():
         model = build(recipe, args.backbone, steps * recipe.epochs)
         model.fit(

@@ -11,6 +11,8 @@ import shutil
 import uuid
 from pathlib import Path
 
+from keras_danet.flushing import flush, flush_names
+
 STATE = "state.json"
 MODEL = "model.keras"
 _HIDDEN = ".unfinished-"
@@ -60,12 +62,10 @@ class SnapshotFolder:
         try:
             hidden.mkdir()
             yield hidden
-            for file in hidden.iterdir():
-                _flush(file)
-            _flush_folder(hidden)
+            flush(hidden)
             self._hide(step)
             os.replace(hidden, self.at(step))
-            _flush_folder(self.path)
+            flush_names(self.path)
         except OSError as error:
             newest = self.newest()
             raise OSError(
@@ -97,19 +97,3 @@ class SnapshotFolder:
             hidden = self._hidden()
             os.replace(self.at(step), hidden)
             shutil.rmtree(hidden, ignore_errors=True)
-
-
-def _flush(path):
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())
-
-
-def _flush_folder(path):
-    """The names in a folder reach the disk; Windows can and need not be told."""
-    if os.name == "nt":
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

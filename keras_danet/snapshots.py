@@ -1,9 +1,11 @@
 """Snapshots of a training, from which the same command goes on after a stop."""
 
+import csv
 import json
 import random
 import warnings
 import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -93,6 +95,21 @@ class Snapshots(keras.callbacks.Callback):
         """Path of the last snapshot's `.keras` file, None before the first."""
         newest = self.folder.newest()
         return None if newest is None else newest / MODEL
+
+    def trim_log(self, path):
+        """Drops the epochs that no snapshot knows from a `CSVLogger`'s file, if any.
+
+        Call it before `fit`, with `CSVLogger(path, append=True)` among the callbacks:
+        an epoch that was logged and lost is trained, and logged, again.
+
+        Args:
+            path: str or path of the log.
+        """
+        path = Path(path)
+        if path.exists():
+            rows = list(csv.reader(path.read_text().splitlines()))
+            kept = [r for r in rows if r[0] == "epoch" or int(r[0]) < self.epoch]
+            path.write_text("".join(",".join(row) + "\n" for row in kept))
 
     def on_train_begin(self, logs=None):
         if self._pending is not None:

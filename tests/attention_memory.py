@@ -29,19 +29,24 @@ def compiled(function):
 
 
 def resident(field):
-    """Resident memory in MB: "VmRSS" now, "VmHWM" at its peak since `added` began."""
+    """Resident memory in MB: "VmRSS" now, "VmHWM" at its peak since `peak_of` began."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(x.split()[1]) for x in lines if x.startswith(field)) / 1024
 
 
-def added(function, positions):
+def peak_of(call):
     """Growth of the process's peak resident memory in MB over one call."""
-    x = np.random.default_rng(0).normal(size=(1, positions, 4)).astype("float32")
-    x = keras.ops.convert_to_tensor(x)
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
     before = resident("VmRSS")
-    keras.ops.convert_to_numpy(function(x, x, x))
+    call()
     return resident("VmHWM") - before
+
+
+def added(function, positions):
+    """The same over one call of attention at N positions."""
+    x = np.random.default_rng(0).normal(size=(1, positions, 4)).astype("float32")
+    x = keras.ops.convert_to_tensor(x)
+    return peak_of(lambda: keras.ops.convert_to_numpy(function(x, x, x)))
 
 
 def main(positions):

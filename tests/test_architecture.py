@@ -20,7 +20,7 @@ JOINED_AT_MODELS = {"backbones", "dilation", "segmentation_model"}
 LEAVES = {
     "losses", "metrics", "optimizers", "replicas", "label_check", "data",
     "inference", "evaluation", "explanation", "visualization", "profiling", "export",
-    "images", "recipes", "snapshots", "snapshot_folder",
+    "images", "recipes", "snapshots", "snapshot_folder", "flushing",
 }  # fmt: skip
 HEAVY = {"torch", "matplotlib", "tensorflow_datasets", "onnx", "openvino", "gradio"}
 TENSORFLOW_AT_THE_TOP = {"data", "export"}

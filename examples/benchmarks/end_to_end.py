@@ -21,7 +21,7 @@ import keras
 import numpy as np
 import torch
 from measure import added_memory, in_own_process, interleaved, machine, markdown
-from mmseg_danet import mmseg_danet
+from mmseg_danet import eager, mmseg_danet
 
 import keras_danet
 
@@ -41,26 +41,15 @@ def predictors(forms=FORMS):
     theirs = mmseg_danet()
     functions = {}
     if "mmsegmentation" in forms:
-        functions["mmsegmentation"] = _eager(theirs)
+        functions["mmsegmentation"] = eager(theirs)
     if "keras_danet" in forms:
         model = keras_danet.from_checkpoint(theirs.state_dict(), preprocessing=None)
-        functions["keras_danet"] = _compiled(model)
+        functions["keras_danet"] = compiled(model)
     return functions
 
 
-def _eager(model):
-    def predict(image):
-        shape = image.shape[1:3]
-        x = torch.from_numpy(image.transpose(0, 3, 1, 2).copy())
-        with torch.no_grad():
-            metas = [{"img_shape": shape, "ori_shape": shape}]
-            return model.encode_decode(x, metas).permute(0, 2, 3, 1)
-
-    return predict
-
-
-def _compiled(model):
-    """The prediction as the backend compiles it."""
+def compiled(model):
+    """Images (1, H, W, 3) -> logits, as the backend compiles it."""
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf

@@ -53,6 +53,20 @@ def mmseg_danet(num_classes=19, seed=0):
     return model.eval()
 
 
+def eager(model):
+    """Images (1, H, W, 3) -> logits (1, H, W, K), of the model in PyTorch eager."""
+    import torch
+
+    def predict(images):
+        shape = images.shape[1:3]
+        metas = [{"img_shape": shape, "ori_shape": shape}]
+        x = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
+        with torch.no_grad():
+            return model.encode_decode(x, metas).permute(0, 2, 3, 1).numpy()
+
+    return predict
+
+
 def _backbone():
     return {
         "type": "ResNetV1c",

@@ -23,9 +23,9 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from end_to_end import normalized_image
+from end_to_end import compiled, normalized_image
 from measure import interleaved, machine, markdown
-from mmseg_danet import mmseg_danet
+from mmseg_danet import eager, mmseg_danet
 
 import keras_danet
 
@@ -33,23 +33,9 @@ SIZES = ("512x512", "1024x2048")
 CALIBRATION_SIZE = "512x512"
 
 
-def mmsegmentation(theirs):
-    """`images` -> logits of mmsegmentation's model in PyTorch eager."""
-    import torch
-
-    def predict(images):
-        shape = images.shape[1:3]
-        metas = [{"img_shape": shape, "ori_shape": shape}]
-        x = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
-        with torch.no_grad():
-            return theirs.encode_decode(x, metas).permute(0, 2, 3, 1).numpy()
-
-    return predict
-
-
 def keras_function(model):
-    function = tf.function(lambda images: model(images, training=False))
-    return lambda images: function(tf.constant(images)).numpy()
+    predict = compiled(model)
+    return lambda images: predict(images).numpy()
 
 
 def export(model, path, *format, **settings):
@@ -84,9 +70,8 @@ def openvino(model, folder, precision):
 
     path = export(model, folder / "model.xml", "openvino")
     settings = {"INFERENCE_PRECISION_HINT": precision}
-    compiled = Core().compile_model(path, "CPU", settings)
-    # A copy, for the next prediction writes into the same memory.
-    return lambda images: compiled([images])[0].copy()
+    network = Core().compile_model(path, "CPU", settings)
+    return lambda images: network([images])[0]
 
 
 def litert(model, folder, precision):
@@ -127,7 +112,7 @@ def forms(names, folder):
     theirs = mmseg_danet()
     model = keras_danet.from_checkpoint(theirs.state_dict(), preprocessing=None)
     functions = {
-        "mmsegmentation": mmsegmentation(theirs),
+        "mmsegmentation": eager(theirs),
         "Keras": keras_function(model),
     }
     for name in names:

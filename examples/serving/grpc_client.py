@@ -4,13 +4,11 @@ pip install tensorflow-serving-api
 python grpc_client.py street.jpg --card models/street/1/model_card.json
 """
 
-import argparse
 import sys
-from pathlib import Path
 
 import grpc
 import tensorflow as tf
-from picture import save_overlay
+from picture import ask
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 
@@ -30,16 +28,7 @@ def segment(address, model, data):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("image", type=Path)
-    parser.add_argument("--card", type=Path, required=True, help="model_card.json")
-    parser.add_argument("--address", default="localhost:8500")
-    parser.add_argument("--model", default="street", help="the name it is served by")
-    parser.add_argument("--out", type=Path, default=Path("overlay.png"))
-    args = parser.parse_args()
-    label_png = segment(args.address, args.model, args.image.read_bytes())
-    save_overlay(args.image, label_png, args.card, args.out)
-    print(f"Wrote {args.out}")
+    ask(segment, __doc__, port=8500)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,32 @@
-"""What both clients do with an answer: the classes' colors over the picture."""
+"""What both clients do: read the command line, ask, and draw the answer."""
 
+import argparse
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
+
+
+def ask(segment, description, port):
+    """Sends the picture of the command line by `segment`, and saves the overlay.
+
+    Args:
+        segment: function of address, model name and bytes to the PNG of class ids.
+        description: the client's docstring.
+        port: of the server, unless the command line says otherwise.
+    """
+    parser = argparse.ArgumentParser(description=description.split("\n")[0])
+    parser.add_argument("image", type=Path)
+    parser.add_argument("--card", type=Path, required=True, help="model_card.json")
+    parser.add_argument("--address", default=f"localhost:{port}")
+    parser.add_argument("--model", default="street", help="the name it is served by")
+    parser.add_argument("--out", type=Path, default=Path("overlay.png"))
+    args = parser.parse_args()
+    label_png = segment(args.address, args.model, args.image.read_bytes())
+    save_overlay(args.image, label_png, args.card, args.out)
+    print(f"Wrote {args.out}")
 
 
 def save_overlay(image, label_png, card, out):

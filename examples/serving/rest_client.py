@@ -5,15 +5,13 @@
 Needs NumPy and Pillow only.
 """
 
-import argparse
 import base64
 import json
 import sys
 import urllib.error
 import urllib.request
-from pathlib import Path
 
-from picture import save_overlay
+from picture import ask
 
 
 def segment(address, model, data):
@@ -37,16 +35,7 @@ def segment(address, model, data):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("image", type=Path)
-    parser.add_argument("--card", type=Path, required=True, help="model_card.json")
-    parser.add_argument("--address", default="localhost:8501")
-    parser.add_argument("--model", default="street", help="the name it is served by")
-    parser.add_argument("--out", type=Path, default=Path("overlay.png"))
-    args = parser.parse_args()
-    label_png = segment(args.address, args.model, args.image.read_bytes())
-    save_overlay(args.image, label_png, args.card, args.out)
-    print(f"Wrote {args.out}")
+    ask(segment, __doc__, port=8501)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_danet.explanation.probe import AttentionProbe, gammas, position_scores
+from keras_danet.explanation.probe import AttentionProbe, gammas, scores_of_points
 from keras_danet.images import as_image
 from keras_danet.inference.segmentation import check_range, labels_of
 
@@ -111,10 +111,7 @@ def explain(model, image, points=None, *, channels=3):
 
 
 def _read_position(layer, features, size, points, channels):
-    scale = np.array(features.shape[1:3]) / size
-    # The cell a pixel's center lies in.
-    cells = ((np.array(points) + 0.5) * scale).astype("int64")
-    return {"position_maps": position_scores(layer, features, cells)[0]}
+    return {"position_maps": scores_of_points(layer, features, size, points)}
 
 
 def _read_channel(layer, seen, size, points, channels):

@@ -86,6 +86,21 @@ def position_scores(layer, features, positions):
     return scores.reshape(*scores.shape[:2], *features.shape[1:3])
 
 
+def scores_of_points(layer, features, size, points):
+    """Where pixels of one image gather from: (P, h, w), each map summing to one.
+
+    Args:
+        layer: the PAM.
+        features: its input (1, h, w, C).
+        size: (H, W) of the image.
+        points: P (row, column) pairs of pixels.
+    """
+    scale = np.array(features.shape[1:3]) / size
+    # The cell a pixel's center lies in.
+    cells = ((np.array(points) + 0.5) * scale).astype("int64")
+    return position_scores(layer, features, cells)[0]
+
+
 def gammas(layers):
     """{name: float} of the learned scale of each layer that has one."""
     return {

@@ -6,6 +6,8 @@ import shutil
 import uuid
 from pathlib import Path
 
+from keras_danet.flushing import flush, flush_names
+
 
 @contextlib.contextmanager
 def unfinished(path, overwrite):
@@ -31,7 +33,7 @@ def unfinished(path, overwrite):
     hidden.mkdir()
     try:
         yield hidden / path.name
-        _flush(hidden)
+        flush(hidden)
         # The artefact last: once it is there, all is there.
         for entry in sorted(hidden.iterdir(), key=lambda e: e.name == path.name):
             target = path.parent / entry.name
@@ -39,7 +41,7 @@ def unfinished(path, overwrite):
                 # A folder is not replaced at one blow.
                 os.replace(target, hidden / f"replaced-{uuid.uuid4().hex}")
             os.replace(entry, target)
-        _flush_folder(path.parent)
+        flush_names(path.parent)
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
 
@@ -53,25 +55,3 @@ def _check_free(path, overwrite):
         f"There is something at {path} already. Give another path, or pass "
         "`overwrite=True` to replace it."
     )
-
-
-def _flush(folder):
-    """Everything in a folder reaches the disk."""
-    for entry in folder.rglob("*"):
-        if entry.is_file():
-            with open(entry, "rb+") as file:
-                os.fsync(file.fileno())
-        else:
-            _flush_folder(entry)
-    _flush_folder(folder)
-
-
-def _flush_folder(path):
-    """The names in a folder reach the disk; Windows can and need not be told."""
-    if os.name == "nt":
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
