@@ -7,7 +7,7 @@ scores scenes that it has never seen, and leaves in quickstart/:
 
 - scenes.png, rows of image, label, prediction and error,
 - model.keras, for `keras.saving.load_model` on any backend,
-- saved_model/, a TensorFlow SavedModel.
+- saved_model/, ready for TensorFlow Serving (examples/serving/README.md).
 """
 
 import argparse
@@ -74,7 +74,7 @@ def main():
 
     draw(model, args.seed + 2, args.out / "scenes.png")
     model.save(args.out / "model.keras")
-    model.export(args.out / "saved_model", verbose=False)
+    keras_danet.export_model(model, args.out / "saved_model", overwrite=True)
     print(f"Wrote {', '.join(sorted(str(path) for path in args.out.iterdir()))}")
     print(
         "Next: look at scenes.png; train on your own images with "
