@@ -49,6 +49,7 @@ ROWS = {
     "danet_none": (keras_danet.DANet, {"attention": None}),
 }
 FRAME = (360, 480)
+WEIGHTS = ("none", "enet", "median_frequency")
 
 
 class Minutes(keras.callbacks.Callback):
@@ -72,6 +73,22 @@ def build(args):
     return model(len(names), backbone, class_names=names, **settings)
 
 
+def freeze(backbone, stages):
+    """Holds the stem and the first stages still, their batch statistics too."""
+    held = tuple(f"conv{stage + 1}_" for stage in range(stages + 1)) if stages else ()
+    for layer in backbone.layers:
+        layer.trainable = not layer.name.startswith(held)
+
+
+def loss(frames, args):
+    """Cross-entropy; class weights make up for poles and signs of a few pixels."""
+    weights = None
+    if args.class_weights != "none":
+        names = data.class_names("camvid")
+        weights = data.class_weights(frames, len(names), args.class_weights)
+    return keras_danet.CrossEntropy(class_weights=weights)
+
+
 def train(args):
     """The fitted model; goes on from the last snapshot, if there is one."""
     frames = data.camvid(args.data, "train")
@@ -80,10 +97,14 @@ def train(args):
     log = args.out / "log.csv"
     snapshots.trim_log(log)
     model = build(args)
-    schedule = keras_danet.poly_decay(args.learning_rate, steps * args.epochs)
-    model.compile(
-        keras_danet.SGD(schedule, momentum=0.9, weight_decay=model.weight_decay)
+    freeze(model.backbone, args.frozen_stages)
+    optimizer = keras_danet.SGD(
+        keras_danet.poly_decay(args.learning_rate, steps * args.epochs),
+        momentum=0.9,
+        weight_decay=model.weight_decay,
+        head_multiplier=args.head_multiplier,
     )
+    model.compile(optimizer, loss=loss(frames, args))
     batches = data.prepare(
         frames,
         args.batch_size,
@@ -105,15 +126,25 @@ def train(args):
     return model
 
 
+def in_float32(model, args):
+    """The trained model as it is scored and kept, whatever it trained in."""
+    if args.mixed_precision:
+        keras.config.set_dtype_policy("float32")
+        trained, model = model, build(args)
+        model.set_weights(trained.get_weights())
+    model.save(args.out / "model.keras")
+    return model
+
+
 def score(model, args):
     """mIoU of whole frames, per protocol."""
     scores = {}
-    for split in ("val", "test"):
+    for split in args.splits:
         frames = data.camvid(args.data, split).take(args.frames or -1)
         scores[f"{split} mIoU"] = keras_danet.evaluate(model, frames).mean_iou
-    if args.scales:
-        several = keras_danet.evaluate(model, frames, scales=args.scales, flip=True)
-        scores[f"test mIoU, scales {args.scales} and flip"] = several.mean_iou
+        if args.scales and split == "test":
+            several = keras_danet.evaluate(model, frames, scales=args.scales, flip=True)
+            scores[f"test mIoU, scales {args.scales} and flip"] = several.mean_iou
     return scores
 
 
@@ -152,7 +183,12 @@ def parse():
     parser.add_argument("--crop-size", type=int, nargs=2, default=FRAME)
     parser.add_argument("--output-stride", type=int, choices=(8, 16), help="of a DANet")
     parser.add_argument("--learning-rate", type=float, default=0.01)
+    parser.add_argument("--head-multiplier", type=float, default=5.0)
+    parser.add_argument("--frozen-stages", type=int, choices=range(4), default=0)
+    parser.add_argument("--class-weights", choices=WEIGHTS, default="enet")
+    parser.add_argument("--mixed-precision", action="store_true", help="bfloat16")
     parser.add_argument("--steps-per-epoch", type=int, help="default: all frames once")
+    parser.add_argument("--splits", nargs="+", default=("val", "test"))
     parser.add_argument("--scales", type=float, nargs="+", help="a second test score")
     parser.add_argument("--frames", type=int, help="score so many frames only")
     parser.add_argument("--seed", type=int, default=0)
@@ -167,7 +203,9 @@ def main():
     args = parse()
     args.out.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(args.seed)
-    report(train(args), args)
+    if args.mixed_precision:
+        keras.config.set_dtype_policy("mixed_bfloat16")
+    report(in_float32(train(args), args), args)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_danet.layers.fused_normalization import can_fuse, fused_normalization
 from keras_danet.replicas import replica_count, sum_across_replicas
 
 
@@ -62,6 +63,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def call(self, inputs, training=None, mask=None):
         if not (training and self.trainable) or mask is not None:
             return super().call(inputs, training=training, mask=mask)
+        if self.center and self.scale and not self.synchronized:
+            if can_fuse(inputs, self.axis):
+                return self._fused(inputs)
         dtype = keras.backend.result_type(inputs.dtype, "float32")
         inputs = ops.cast(inputs, dtype)
         mean, variance = ops.moments(
@@ -78,6 +82,14 @@ class BatchNormalization(keras.layers.BatchNormalization):
             scale=ops.cast(self.gamma, dtype) if self.scale else None,
             epsilon=self.epsilon,
         )
+        return ops.cast(outputs, self.compute_dtype)
+
+    def _fused(self, inputs):
+        outputs, mean, variance = fused_normalization(
+            inputs, self.gamma, self.beta, self.epsilon
+        )
+        self._move(self.moving_mean, mean)
+        self._move(self.moving_variance, variance)
         return ops.cast(outputs, self.compute_dtype)
 
     def _unbiased(self, inputs):
