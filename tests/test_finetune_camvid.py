@@ -18,7 +18,7 @@ pytestmark = pytest.mark.once
 SCRIPT = Path(__file__).parents[1] / "examples/finetune_camvid.py"
 SMALL = (
     "--epochs 1 --steps-per-epoch 1 --batch-size 2 --crop-size 32 32 --verbose 0 "
-    "--mixed-precision --frozen-stages 1"
+    "--mixed-precision --frozen-stages 1 --learning-rate 1e-4"
 )
 
 
@@ -31,6 +31,7 @@ def street(tmp_path_factory):
         _write(folder, "images", split, "jpg", random.integers(0, 256, (48, 64, 3)))
         _write(folder, "labels", split, "png", random.integers(0, 12, (48, 64)))
     weights = folder / "r50.weights.h5"
+    keras.utils.set_random_seed(0)
     resnet = keras.applications.ResNet50(weights=None, include_top=False)
     for layer in resnet.layers:
         # Random, and normalized by statistics it does not have, it would overflow.
@@ -78,14 +79,14 @@ def test_a_row_trains_goes_on_and_is_scored(tmp_path, monkeypatch, street):
     cost = keras_danet.profile(model, (360, 480))
     assert result["parameters"] == cost.parameters
     assert model.num_classes == len(model.class_names) == 11
+    assert_frozen(model.backbone, street[1])
 
 
-def test_frozen_stages_stay(tmp_path, monkeypatch, street):
-    run(monkeypatch, street, tmp_path)
-    trained = keras.saving.load_model(tmp_path / "model.keras").backbone
+def assert_frozen(trained, weights):
+    """The stem is as it was in the weights' file, the fourth stage is not."""
     start = keras.applications.ResNet50(weights=None, include_top=False)
-    start.load_weights(street[1])
+    start.load_weights(weights)
     for name, stays in (("conv1_conv", True), ("conv4_block1_1_conv", False)):
-        before = np.asarray(start.get_layer(name).kernel)
-        after = np.asarray(trained.get_layer(name).kernel)
+        before = keras.ops.convert_to_numpy(start.get_layer(name).kernel)
+        after = keras.ops.convert_to_numpy(trained.get_layer(name).kernel)
         assert np.array_equal(before, after) == stays, name
