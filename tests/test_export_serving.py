@@ -1,6 +1,5 @@
 """The exported model over the interfaces of TensorFlow Serving, asked by clients."""
 
-import importlib.util
 import io
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 from PIL import Image
 
 import keras_danet
+from tests import example_scripts
 from tests.hostile import encoded, orientation, photo
 
 pytestmark = pytest.mark.once
@@ -31,10 +31,7 @@ def addresses(served_danet):
 def load(path, monkeypatch):
     """An example as a module; its neighbors can be imported, as when it is run."""
     monkeypatch.syspath_prepend(str(path.parent))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return example_scripts.load(path)
 
 
 def test_an_independent_client(addresses, exported_danet):

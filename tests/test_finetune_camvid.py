@@ -1,9 +1,7 @@
 """examples/finetune_camvid.py, two steps of it on a street of a few pixels."""
 
 import csv
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import keras
@@ -12,6 +10,7 @@ import pytest
 from PIL import Image
 
 import keras_danet
+from tests import example_scripts
 
 pytestmark = pytest.mark.once
 
@@ -49,19 +48,13 @@ def _write(folder, kind, split, suffix, values):
 
 
 def run(monkeypatch, street, out, *arguments):
-    """The script's `main` in this process; its module."""
-    spec = importlib.util.spec_from_file_location("finetune_camvid", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    """The script's `main` in this process, the dtype policy left as it was."""
     given = ["--data", street[0], "--weights", street[1], *SMALL.split(), "--out", out]
-    given = map(str, [SCRIPT, *given, *arguments])
-    monkeypatch.setattr(sys, "argv", list(given))
     policy = keras.config.dtype_policy()
     try:
-        module.main()
+        example_scripts.run(SCRIPT, monkeypatch, *given, *arguments)
     finally:
         keras.config.set_dtype_policy(policy)
-    return module
 
 
 def test_a_row_trains_goes_on_and_is_scored(tmp_path, monkeypatch, street):

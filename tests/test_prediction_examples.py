@@ -1,8 +1,6 @@
 """The scripts predict.py, evaluate.py and explain.py, run as a user would."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import keras
@@ -12,6 +10,7 @@ from PIL import Image
 
 import keras_danet
 from keras_danet.visualization import colorize, palette
+from tests import example_scripts
 from tests.hostile import photo
 from tests.toy import tiny_danet
 
@@ -37,12 +36,8 @@ def model_file(tmp_path_factory):
 
 def run(name, monkeypatch, *arguments):
     """Runs an example's main with arguments; its exit status."""
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
     try:
-        module.main()
+        example_scripts.run(EXAMPLES / f"{name}.py", monkeypatch, *arguments)
     except SystemExit as end:
         return end.code
     return 0

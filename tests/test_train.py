@@ -1,7 +1,6 @@
 """examples/train.py: a recipe from end to end, killed on the way, and the list."""
 
 import csv
-import importlib.util
 import json
 import os
 import signal
@@ -16,6 +15,7 @@ import pytest
 import tensorflow as tf
 
 from keras_danet.recipes import RECIPES
+from tests import example_scripts
 
 pytestmark = pytest.mark.once
 
@@ -46,16 +46,12 @@ def finish(process):
 
 def run(monkeypatch, *arguments):
     """The script's `main` in this process."""
-    spec = importlib.util.spec_from_file_location("train", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(sys, "argv", ["train.py", *map(str, arguments)])
     # There is no way back from it, and it is not for the tests that follow.
     monkeypatch.setattr(
         tf.config.experimental, "enable_op_determinism", lambda: called.append(True)
     )
     called = []
-    module.main()
+    example_scripts.run(SCRIPT, monkeypatch, *arguments)
     return called
 
 

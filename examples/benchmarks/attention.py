@@ -20,7 +20,14 @@ from pathlib import Path
 import keras
 import numpy as np
 import torch
-from measure import added_memory, in_own_process, interleaved, machine, markdown
+from measure import (
+    added_memory,
+    in_own_process,
+    interleaved,
+    machine,
+    markdown,
+    write_record,
+)
 from naive_modules import naive_cam, naive_pam
 
 from keras_danet.layers.cam import CAM
@@ -228,9 +235,8 @@ def write(output, rows, memory):
     title = f"{backend}, {machine()}, float32"
     text = f"{title}\n\n{markdown(rows)}\n\n{markdown(memory)}\n"
     print(text)
-    output.with_suffix(".md").write_text(text)
     record = {"machine": title, "backend": backend, "time": rows, "memory": memory}
-    output.with_suffix(".json").write_text(json.dumps(record, indent=1))
+    write_record(output, text, record)
 
 
 if __name__ == "__main__":

@@ -14,13 +14,12 @@ time. The table is printed and written to `camvid_rows.md`, the figures to
 
 import argparse
 import functools
-import json
 import sys
 from pathlib import Path
 
 import keras
 from end_to_end import compiled, normalized_image
-from measure import interleaved, machine, markdown
+from measure import interleaved, machine, markdown, write_record
 from mmseg_danet import eager, mmseg_danet
 
 import keras_danet
@@ -78,9 +77,7 @@ def main():
     title = f"{keras.backend.backend()}, {machine()}, float32, 360x480"
     text = f"{title}\n\n{markdown(rows)}\n"
     print(text)
-    arguments.output.with_suffix(".md").write_text(text)
-    record = {"machine": title, "rows": rows}
-    arguments.output.with_suffix(".json").write_text(json.dumps(record, indent=1))
+    write_record(arguments.output, text, {"machine": title, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ machine the CPU milliseconds an image tell more than the rate.
 """
 
 import argparse
-import json
 import os
 import tempfile
 import time
@@ -21,7 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import psutil
-from measure import machine, markdown
+from measure import machine, markdown, write_record
 from PIL import Image
 
 BATCH = 4
@@ -141,9 +140,8 @@ def write(output, rows, seconds):
     shown = [{k: v for k, v in row.items() if k != "rounds"} for row in rows]
     text = f"{title}; {how}\n\n{markdown(shown)}\n"
     print(text)
-    output.with_suffix(".md").write_text(text)
     record = {"machine": title, "how": how, "rows": rows}
-    output.with_suffix(".json").write_text(json.dumps(record, indent=1))
+    write_record(output, text, record)
 
 
 def main():

@@ -20,7 +20,14 @@ from pathlib import Path
 import keras
 import numpy as np
 import torch
-from measure import added_memory, in_own_process, interleaved, machine, markdown
+from measure import (
+    added_memory,
+    in_own_process,
+    interleaved,
+    machine,
+    markdown,
+    write_record,
+)
 from mmseg_danet import eager, mmseg_danet
 
 import keras_danet
@@ -123,9 +130,8 @@ def main():
     title = f"{backend}, {machine()}, float32"
     text = f"{title}\n\n{markdown(rows)}\n"
     print(text)
-    arguments.output.with_suffix(".md").write_text(text)
     record = {"machine": title, "backend": backend, "rows": rows}
-    arguments.output.with_suffix(".json").write_text(json.dumps(record, indent=1))
+    write_record(arguments.output, text, record)
 
 
 if __name__ == "__main__":

@@ -80,6 +80,12 @@ def markdown(rows):
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def write_record(output, text, record):
+    """The tables as OUTPUT.md, the figures as OUTPUT.json."""
+    output.with_suffix(".md").write_text(text)
+    output.with_suffix(".json").write_text(json.dumps(record, indent=1))
+
+
 def _cell(value):
     if isinstance(value, float):
         return f"{value:.0f}" if value >= 100 else f"{value:.3g}"

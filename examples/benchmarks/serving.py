@@ -15,7 +15,6 @@ Exports kept with `--files FOLDER` are used again, in a process that wrote none.
 """
 
 import argparse
-import json
 import os
 import tempfile
 from pathlib import Path
@@ -24,7 +23,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from end_to_end import compiled, normalized_image
-from measure import interleaved, machine, markdown
+from measure import interleaved, machine, markdown, write_record
 from mmseg_danet import eager, mmseg_danet
 
 import keras_danet
@@ -170,9 +169,8 @@ def main():
     title = f"{keras.backend.backend()}, {machine()}, float32"
     text = f"{title}\n\n{markdown(rows)}\n"
     print(text)
-    arguments.output.with_suffix(".md").write_text(text)
     record = {"machine": title, "rounds": arguments.rounds, "rows": rows}
-    arguments.output.with_suffix(".json").write_text(json.dumps(record, indent=1))
+    write_record(arguments.output, text, record)
 
 
 if __name__ == "__main__":

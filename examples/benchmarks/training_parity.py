@@ -19,13 +19,12 @@ compares how far the runs are apart.
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import keras
 import numpy as np
 import torch
-from measure import machine, markdown
+from measure import machine, markdown, write_record
 from mmseg_danet import mmseg_danet
 
 import keras_danet
@@ -168,9 +167,8 @@ def write(arguments, losses):
     )
     text = f"{title}\n\n{markdown(rows)}\n"
     output = arguments.output
-    output.with_suffix(".md").write_text(text)
     record = {"machine": title, "rows": rows, "losses": losses}
-    output.with_suffix(".json").write_text(json.dumps(record))
+    write_record(output, text, record)
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
     for name, color in zip(RUNS, ("tab:blue", "tab:cyan", "tab:red"), strict=True):

@@ -63,9 +63,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def call(self, inputs, training=None, mask=None):
         if not (training and self.trainable) or mask is not None:
             return super().call(inputs, training=training, mask=mask)
-        if self.center and self.scale and not self.synchronized:
-            if can_fuse(inputs, self.axis):
-                return self._fused(inputs)
+        affine = self.center and self.scale
+        if affine and not self.synchronized and can_fuse(inputs, self.axis):
+            return self._fused(inputs)
         dtype = keras.backend.result_type(inputs.dtype, "float32")
         inputs = ops.cast(inputs, dtype)
         mean, variance = ops.moments(
