@@ -58,6 +58,22 @@ FRAME = (360, 480)
 WEIGHTS = ("none", "enet", "median_frequency")
 
 
+@keras.saving.register_keras_serializable("finetune_camvid")
+class Restarts(keras.optimizers.schedules.LearningRateSchedule):
+    """The recipe's polynomial decay, anew after every so many steps."""
+
+    def __init__(self, learning_rate, steps):
+        self.learning_rate = learning_rate
+        self.steps = steps
+        self.decay = keras_danet.poly_decay(learning_rate, steps)
+
+    def __call__(self, step):
+        return self.decay(keras.ops.mod(step, self.steps))
+
+    def get_config(self):
+        return {"learning_rate": self.learning_rate, "steps": self.steps}
+
+
 class Minutes(keras.callbacks.Callback):
     """The minutes that each epoch took, among its logs."""
 
@@ -105,7 +121,7 @@ def train(args):
     model = build(args)
     freeze(model.backbone, args.frozen_stages)
     optimizer = keras_danet.SGD(
-        keras_danet.poly_decay(args.learning_rate, steps * args.epochs),
+        Restarts(args.learning_rate, steps * args.epochs),
         momentum=0.9,
         weight_decay=model.weight_decay,
         head_multiplier=args.head_multiplier,
@@ -122,7 +138,7 @@ def train(args):
     )
     model.fit(
         batches,
-        epochs=args.epochs,
+        epochs=args.epochs * args.cycles,
         initial_epoch=snapshots.epoch,
         steps_per_epoch=steps,
         verbose=args.verbose,
@@ -184,7 +200,8 @@ def parse():
     parser.add_argument("--row", choices=ROWS, default="dfdam")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, default=14)
+    parser.add_argument("--epochs", type=int, default=14, help="of a cycle")
+    parser.add_argument("--cycles", type=int, default=1)
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--crop-size", type=int, nargs=2, default=FRAME)
     parser.add_argument("--output-stride", type=int, choices=(8, 16), help="of a DANet")

@@ -59,7 +59,7 @@ def run(monkeypatch, street, out, *arguments):
 
 def test_a_row_trains_goes_on_and_is_scored(tmp_path, monkeypatch, street):
     run(monkeypatch, street, tmp_path)
-    run(monkeypatch, street, tmp_path, "--epochs", "2", "--scales", "0.5", "1")
+    run(monkeypatch, street, tmp_path, "--cycles", "2", "--scales", "0.5", "1")
     result = json.loads((tmp_path / "result.json").read_text())
     for protocol in ("val", "test", "test, scales [0.5, 1.0] and flip"):
         split, *rest = protocol.split(",", 1)
@@ -73,6 +73,18 @@ def test_a_row_trains_goes_on_and_is_scored(tmp_path, monkeypatch, street):
     assert result["parameters"] == cost.parameters
     assert model.num_classes == len(model.class_names) == 11
     assert_frozen(model.backbone, street[1])
+
+
+def test_the_learning_rate_starts_anew_with_each_cycle():
+    script = example_scripts.load(SCRIPT)
+    rate = script.Restarts(0.01, steps=10)
+    once = keras_danet.poly_decay(0.01, 10)
+    for step in (0, 4, 9):
+        assert float(rate(step)) == float(rate(step + 20)) == float(once(step)), step
+    same = keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(rate)
+    )
+    assert float(same(14)) == float(rate(14))
 
 
 def assert_frozen(trained, weights):

@@ -1,4 +1,4 @@
-"""mmsegmentation's DANet with a ResNetV1c-50, in PyTorch eager: the comparator.
+"""mmsegmentation's DANet-50, in PyTorch eager: the comparator.
 
 It is this benchmark's own optional dependency:
 
@@ -26,8 +26,11 @@ class _AbsentOperators(types.ModuleType):
         return absent
 
 
-def mmseg_danet(num_classes=19, seed=0):
-    """The model in inference mode, with random weights and both gammas at 0.7."""
+def mmseg_danet(num_classes=19, seed=0, backbone="ResNetV1c"):
+    """The model in inference mode, with random weights and both gammas at 0.7.
+
+    "ResNetV1c" has a stem of three convolutions, "ResNet" the one of 7x7.
+    """
     import torch
 
     stub = _AbsentOperators("mmcv._ext")
@@ -42,7 +45,7 @@ def mmseg_danet(num_classes=19, seed=0):
     model = MODELS.build(
         {
             "type": "EncoderDecoder",
-            "backbone": _backbone(),
+            "backbone": _backbone(backbone),
             "decode_head": _head(num_classes),
             "test_cfg": {"mode": "whole"},
         }
@@ -67,9 +70,9 @@ def eager(model):
     return predict
 
 
-def _backbone():
+def _backbone(kind):
     return {
-        "type": "ResNetV1c",
+        "type": kind,
         "depth": 50,
         "num_stages": 4,
         "out_indices": (0, 1, 2, 3),
