@@ -213,7 +213,9 @@ def parse():
     parser.add_argument("--crop-size", type=int, nargs=2, default=FRAME)
     parser.add_argument("--output-stride", type=int, choices=(8, 16), help="of a DANet")
     parser.add_argument("--learning-rate", type=float, default=0.01)
-    parser.add_argument("--head-multiplier", type=float, help="default: 5 or 1")
+    parser.add_argument(
+        "--head-multiplier", type=float, help="default: DF-DAM 5, DANet 1"
+    )
     parser.add_argument("--frozen-stages", type=int, choices=range(4), default=0)
     parser.add_argument("--class-weights", choices=WEIGHTS, default="enet")
     parser.add_argument("--mixed-precision", action="store_true", help="bfloat16")

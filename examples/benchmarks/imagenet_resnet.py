@@ -4,18 +4,15 @@ The weights fit but for one thing: theirs strides in the first 1x1 convolution o
 stage, torchvision's in the 3x3 one. Images are RGB, normalized as torchvision's.
 """
 
+import re
+
 import keras
 import numpy as np
 import torch
 
-STD = np.float32([58.395, 57.12, 57.375])
-# A convolution of keras.applications' bottleneck -> torchvision's names.
-BRANCHES = {
-    "0": ("downsample.0", "downsample.1"),
-    "1": ("conv1", "bn1"),
-    "2": ("conv2", "bn2"),
-    "3": ("conv3", "bn3"),
-}
+from keras_danet.checkpoints.names import BLOCK, WEIGHTS, layer_variables
+from keras_danet.checkpoints.torchvision import SEVEN_BY_SEVEN
+from keras_danet.layers.normalize import SETTINGS
 
 
 def torchvision_state(path):
@@ -27,39 +24,34 @@ def torchvision_state(path):
     """
     backbone = keras.applications.ResNet50(weights=None, include_top=False)
     backbone.load_weights(path)
+    variables = layer_variables(backbone)
+    ours = {name: keras.ops.convert_to_numpy(v) for name, v in variables.items()}
     state = {}
-    for layer in backbone.layers:
-        if not layer.weights:
+    for name, array in ours.items():
+        layer, _, weight = name.rpartition("/")
+        if weight == "bias":
             continue
-        arrays = _arrays(layer)
-        if layer.name.endswith("_conv"):
-            values = {"weight": _kernel(layer.name, arrays[0])}
-        else:
+        if weight == "kernel":
+            array = _kernel(layer, array)
+        if weight == "moving_mean":
             # Theirs has no bias before a batch normalization: it shifts the mean.
-            bias = _arrays(backbone.get_layer(layer.name[:-2] + "conv"))[1]
-            names = ("weight", "bias", "running_mean", "running_var")
-            values = dict(zip(names, arrays, strict=True))
-            values["running_mean"] -= bias
-        for name, value in values.items():
-            state[f"{_name(layer.name)}.{name}"] = torch.from_numpy(value.copy())
+            array = array - ours[f"{layer.removesuffix('bn')}conv/bias"]
+        state[f"{_their_layer(layer)}.{WEIGHTS[weight]}"] = torch.tensor(array)
     return state
 
 
-def _arrays(layer):
-    return [np.array(keras.ops.convert_to_numpy(weight)) for weight in layer.weights]
-
-
-def _kernel(name, kernel):
+def _kernel(layer, kernel):
     """(h, w, in, out) -> (out, in, h, w); the first one of normalized RGB, not BGR."""
-    if name == "conv1_conv":
-        kernel = kernel[:, :, ::-1] * STD[:, None]
+    if layer == "conv1_conv":
+        scale, _, _ = SETTINGS["imagenet"]
+        kernel = kernel[:, :, ::-1] / np.float32(scale)[:, None]
     return kernel.transpose(3, 2, 0, 1)
 
 
-def _name(name):
+def _their_layer(layer):
     """conv3_block2_1_bn -> layer2.1.bn1"""
-    *place, kind = name.split("_")
-    if len(place) == 1:
-        return "conv1" if kind == "conv" else "bn1"
-    stage, block = int(place[0][4:]) - 1, int(place[1][5:]) - 1
-    return f"layer{stage}.{block}.{BRANCHES[place[2]][kind == 'bn']}"
+    match = re.fullmatch(r"conv(\d)_block(\d+)_(\d_(?:conv|bn))", layer)
+    if match is None:
+        return SEVEN_BY_SEVEN[layer]
+    stage, block, position = match.groups()
+    return f"layer{int(stage) - 1}.{int(block) - 1}.{BLOCK[position]}"

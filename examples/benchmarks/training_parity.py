@@ -24,16 +24,16 @@ from pathlib import Path
 import keras
 import numpy as np
 import torch
-from imagenet_resnet import STD, torchvision_state
+from imagenet_resnet import torchvision_state
 from measure import machine, markdown, write_record
 from mmseg_danet import mmseg_danet
 
 import keras_danet
 from keras_danet import data
+from keras_danet.layers.normalize import SETTINGS, ImageNormalization
 
 WINDOW = 20  # steps of a running mean
 SCALE = (0.25, 0.5)  # so that a small crop holds a street and not a piece of road
-MEAN = np.float32([123.675, 116.28, 103.53])
 COLORS = {"PyTorch": ("tab:blue", "-"), "keras_danet": ("tab:red", "--")}
 
 
@@ -127,6 +127,7 @@ def trainers(arguments, classes):
 def batches(folder, crop_size, batch_size, seed):
     """Normalized augmented crops and their labels, without end."""
     frames = data.camvid(folder, "train")
+    normalize = ImageNormalization(*SETTINGS["imagenet"])
     for image, label in data.prepare(
         frames,
         batch_size,
@@ -135,7 +136,8 @@ def batches(folder, crop_size, batch_size, seed):
         training=True,
         seed=seed,
     ):
-        yield (np.asarray(image, "float32") - MEAN) / STD, np.asarray(label)
+        image = normalize(np.asarray(image, "float32"))
+        yield keras.ops.convert_to_numpy(image), np.asarray(label)
 
 
 def train(arguments):
