@@ -1,5 +1,6 @@
 """Training does what the references' training does, step by step."""
 
+import contextlib
 import json
 
 import keras
@@ -434,16 +435,40 @@ def update_errors(model, start, end):
         yield name, relative_l2(in_their_order(variable, after.shape), after, before)
 
 
+@contextlib.contextmanager
+def in_float64():
+    """Everything in float64; JAX computes in it only where it is told to."""
+    allowed = contextlib.nullcontext()
+    if keras.backend.backend() == "jax":
+        import jax
+
+        allowed = jax.enable_x64(True)
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    try:
+        with allowed:
+            yield
+    finally:
+        keras.config.set_floatx("float32")
+
+
 def test_official_training_follows_pytorch(tmp_path):
     losses, expected, model, start, end = official_training(tmp_path)
     np.testing.assert_allclose(losses[0], expected[0], rtol=1e-5)
     np.testing.assert_allclose(losses, expected, rtol=1e-4)
-    for name, error in update_errors(model, start, end):
-        if "running" in name:
+    errors = dict(update_errors(model, start, end))
+    assert max(e for name, e in errors.items() if "running" in name) <= 1e-4
+    # Not the largest: a ReLU at zero tips either way in float32, by processor, and then
+    # the update of one gamma, 9e-5 in all, is 3e-2 off. The next test has them all.
+    assert np.median(list(errors.values())) <= 1e-2
+
+
+def test_official_training_follows_pytorch_in_float64(tmp_path):
+    with in_float64():
+        losses, expected, model, start, end = official_training(tmp_path)
+        np.testing.assert_allclose(losses, expected, rtol=1e-6)
+        for name, error in update_errors(model, start, end):
             assert error <= 1e-4, name
-        else:
-            # 1.4e-2 was seen, PyTorch with one thread: float32 alone, over six steps.
-            assert error <= 2e-2, name
 
 
 @pytest.mark.proof
