@@ -32,6 +32,7 @@ def dataset(args):
     if args.images is not None:
         return data.from_folder(args.images, args.labels)
     if args.data == "scenes":
+        print("Scoring 20 synthetic scenes; --images or --data name others.")
         return data.scenes(20, seed=1)
     return getattr(data, args.data)(args.root, args.split)
 
@@ -40,7 +41,7 @@ def record(evaluation):
     """An `Evaluation` as JSON; null for classes that occur nowhere."""
 
     def plain(value):
-        if isinstance(value, np.ndarray):
+        if isinstance(value, (np.ndarray, float)):
             value = np.where(np.isnan(value), None, value).tolist()
         return value
 
@@ -74,6 +75,8 @@ def main():
     args = parser.parse_args()
     if (args.images is None) != (args.labels is None):
         parser.error("--images and --labels belong together")
+    if (args.root is None) != (args.data == "scenes"):
+        parser.error("--root and a --data other than scenes belong together")
     names = ("scales", "flip", "window", "stride", "base_size", "protocol")
     settings = {name: getattr(args, name) for name in names}
 

@@ -34,7 +34,7 @@ def train(steps, seed):
         keras.optimizers.AdamW(keras_danet.poly_decay(2e-3, steps), weight_decay=1e-4),
         keras_danet.CrossEntropy(class_weights=weights),
     )
-    model.fit(batches, steps_per_epoch=steps // 4, epochs=4)
+    model.fit(batches, steps_per_epoch=max(1, steps // 4), epochs=min(4, steps))
     return model
 
 

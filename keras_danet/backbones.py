@@ -1,5 +1,7 @@
 """ResNet feature pyramids at a chosen output stride, from a name, preset or model."""
 
+from pathlib import Path
+
 import keras
 
 from keras_danet.dilation import (
@@ -114,14 +116,15 @@ def find_normalization(backbone, preprocessing="auto"):
 
 
 def _check_stride(output_stride, multi_grid):
-    if output_stride not in (8, 16, 32):
+    if not isinstance(output_stride, int) or output_stride not in (8, 16, 32):
         raise ValueError(
             "`output_stride` must be 8, 16 or 32. "
             f"Received: output_stride={output_stride!r}"
         )
     if multi_grid is None:
         return
-    if len(multi_grid) != 3 or any(int(rate) < 1 for rate in multi_grid):
+    sequence = isinstance(multi_grid, (tuple, list)) and len(multi_grid) == 3
+    if not sequence or any(not isinstance(r, int) or r < 1 for r in multi_grid):
         raise ValueError(
             "`multi_grid` must be None or three positive dilation rates, such as "
             f"(4, 8, 16). Received: multi_grid={multi_grid!r}"
@@ -166,7 +169,13 @@ def _normalization_of_preset(name):
 
     try:
         converter = keras_hub.layers.ImageConverter.from_preset(name)
-    except Exception:
+    except Exception as error:
+        if (Path(name) / "image_converter.json").exists():
+            raise ValueError(
+                f"The normalization that {name} was trained with cannot be read from "
+                "its image_converter.json. Mend the file, or pass `preprocessing=` "
+                f'"imagenet", "caffe" or None. Received: {error}'
+            ) from error
         # A folder written by `backbone.save_to_preset` has no converter: its weights
         # were trained by whoever wrote it, most likely on the ImageNet normalization.
         return SETTINGS["imagenet"]

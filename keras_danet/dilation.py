@@ -26,6 +26,9 @@ def dilate_keras_hub(backbone, output_stride, multi_grid):
     own = type(backbone).from_config(config)
     pyramid = dilate_in_place(own, output_stride, multi_grid)
     pyramid.set_weights(backbone.get_weights())
+    trainable = {layer.name: layer.trainable for layer in backbone.layers}
+    for layer in pyramid.layers:
+        layer.trainable = trainable.get(layer.name, True)
     return pyramid
 
 
@@ -130,7 +133,9 @@ def _pyramid(inputs, outputs, layer_of):
     A functional graph keeps the dilation in the layers' own configs; a
     `ResNetBackbone` would lose it on reloading.
     """
+    # The user's backbone may be of one size; its weights are not.
+    images = keras.Input((None, None, inputs.shape[-1]), dtype=inputs.dtype)
     graph = keras.models.clone_model(
-        keras.Model(inputs, outputs), clone_function=layer_of
+        keras.Model(inputs, outputs), input_tensors=images, clone_function=layer_of
     )
     return keras.Model(graph.input, graph.output, name="backbone")

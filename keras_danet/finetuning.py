@@ -27,10 +27,17 @@ def with_classes(model, num_classes, class_names=None):
     >>> model = keras_danet.from_checkpoint("DANet101.pth.tar")
     >>> mine = keras_danet.with_classes(model, 4)
     """
-    if num_classes < 2 or (class_names and len(class_names) != num_classes):
+    if not isinstance(model, SegmentationModel):
         raise ValueError(
-            "`num_classes` must be at least 2, with a name for each class or none at "
-            f"all. Received: num_classes={num_classes}, class_names={class_names!r}"
+            "`model` must be a `SegmentationModel`, as DANet and DFDAM return. "
+            f"Received: {type(model).__name__}"
+        )
+    enough = isinstance(num_classes, int) and num_classes >= 2
+    if not enough or (class_names and len(class_names) != num_classes):
+        raise ValueError(
+            "`num_classes` must be an int of at least 2, with a name for each class or "
+            f"none at all. Received: num_classes={num_classes!r}, "
+            f"class_names={class_names!r}"
         )
     config = copy.deepcopy(model.get_config())
     classifiers = {f"{head}_logits" for head in model.heads}

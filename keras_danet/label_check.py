@@ -24,6 +24,8 @@ def check_label(label, num_classes, ignore_class, where):
     """
     label = np.asarray(label)
     bad = (label < 0) | (label >= num_classes)
+    if label.dtype.kind == "f":
+        bad |= label != np.floor(label)  # NaN too
     if ignore_class is not None:
         bad &= label != ignore_class
     if not bad.any():
@@ -138,8 +140,11 @@ def _checked_tf_data(dataset, num_classes, ignore_class):
             return batch if len(batch) > 1 else batch[0]
         if _is_one_hot(tuple(batch[1].shape), num_classes):
             return batch
-        label = tf.cast(batch[1], tf.int64)
+        floats = batch[1].dtype.is_floating
+        label = tf.cast(batch[1], tf.float64 if floats else tf.int64)
         bad = (label < 0) | (label >= num_classes)
+        if floats:
+            bad |= label != tf.floor(label)  # NaN too
         if ignore_class is not None:
             bad &= label != ignore_class
         first = tf.where(bad)[:1]

@@ -199,12 +199,15 @@ def _check_common(num_classes, class_names, image_shape):
             "binary task has the two classes background and object. "
             f"Received: num_classes={num_classes}"
         )
-    if class_names is not None and len(class_names) != num_classes:
+    if class_names is not None and (
+        isinstance(class_names, str) or len(class_names) != num_classes
+    ):
         raise ValueError(
             f"`class_names` must name each of the {num_classes} classes. "
             f"Received: {len(class_names)} names, {class_names!r}"
         )
-    if len(image_shape) != 3 or image_shape[2] != 3:
+    sequence = isinstance(image_shape, (tuple, list)) and len(image_shape) == 3
+    if not sequence or image_shape[2] != 3:
         raise ValueError(
             "`image_shape` must be (H, W, 3), RGB, with None where a size may vary. "
             f"Received: image_shape={image_shape!r}"

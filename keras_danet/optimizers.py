@@ -81,6 +81,8 @@ class SGD(keras.optimizers.Optimizer):
         weight_decay: float >= 0, coupled: 1e-4 in DANet, 5e-4 in DF-DAM.
         head_multiplier: float > 0; the official DANet trains its head with 10.
         backbone_paths: None, or what `set_backbone_paths` takes.
+        excluded_from_weight_decay: None, or a pair (paths of variables, parts of
+            names): what `exclude_from_weight_decay` was told, as a file keeps it.
         name: name of the optimizer.
         **kwargs: Keras's own `clipnorm`, `clipvalue`, `global_clipnorm`, `use_ema`,
             `ema_momentum`, `ema_overwrite_frequency`, `loss_scale_factor` and
@@ -110,6 +112,7 @@ class SGD(keras.optimizers.Optimizer):
         head_multiplier=1.0,
         *,
         backbone_paths=None,
+        excluded_from_weight_decay=None,
         name="sgd",
         **kwargs,
     ):
@@ -129,6 +132,8 @@ class SGD(keras.optimizers.Optimizer):
         self.backbone_paths = None
         if backbone_paths is not None:
             self.set_backbone_paths(backbone_paths)
+        paths, names = excluded_from_weight_decay or ((), ())
+        self._exclude(paths, names)
 
     def set_backbone_paths(self, paths):
         """Tell which variables are the backbone's; all other trainable are the head's.
@@ -155,7 +160,12 @@ class SGD(keras.optimizers.Optimizer):
                 "The optimizer is built: call `exclude_from_weight_decay` before the "
                 "first step."
             )
-        super().exclude_from_weight_decay(var_list, var_names)
+        self._exclude(map(_path, var_list or ()), var_names or ())
+
+    def _exclude(self, paths, names):
+        # By path: Keras knows the variables by their identity, which no file keeps.
+        self._excluded_paths, self._excluded_names = tuple(paths), tuple(names)
+        super().exclude_from_weight_decay(var_names=self._excluded_names)
 
     def build(self, variables):
         if self.built:
@@ -163,7 +173,7 @@ class SGD(keras.optimizers.Optimizer):
         # By index: in `update_step` TensorFlow's variable has no path any more.
         self._multipliers = self._learning_rate_multipliers(variables)
         self._decays = tuple(
-            self.coupled_weight_decay if self._use_weight_decay(variable) else 0.0
+            self.coupled_weight_decay if self._decays_weight(variable) else 0.0
             for variable in variables
         )
         super().build(variables)
@@ -171,11 +181,15 @@ class SGD(keras.optimizers.Optimizer):
         if self.momentum:
             self._momentum_buffers = self.add_optimizer_variables(variables, "momentum")
 
+    def _decays_weight(self, variable):
+        excluded = _path(variable) in self._excluded_paths
+        return not excluded and self._use_weight_decay(variable)
+
     def _learning_rate_multipliers(self, variables):
         if self.head_multiplier == 1.0:
             return (1.0,) * len(variables)
         backbone = set(self.backbone_paths or ())
-        paths = [getattr(variable, "path", variable.name) for variable in variables]
+        paths = [_path(variable) for variable in variables]
         if self.backbone_paths is None or (backbone and backbone.isdisjoint(paths)):
             raise ValueError(
                 f"The optimizer cannot tell the head, for head_multiplier="
@@ -236,7 +250,15 @@ class SGD(keras.optimizers.Optimizer):
             "weight_decay": self.coupled_weight_decay,
             "head_multiplier": self.head_multiplier,
             "backbone_paths": None if paths is None else list(paths),
+            "excluded_from_weight_decay": [
+                list(self._excluded_paths),
+                list(self._excluded_names),
+            ],
         }
+
+
+def _path(variable):
+    return getattr(variable, "path", variable.name)
 
 
 def update_with_foreach(gradients, weights, buffers, step, momentum, decay):

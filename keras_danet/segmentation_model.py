@@ -5,6 +5,7 @@ import contextlib
 import keras
 from keras import ops
 
+from keras_danet.epoch_length import check_steps
 from keras_danet.label_check import checked_arrays, checked_stream
 from keras_danet.losses import CrossEntropy
 from keras_danet.metrics import MeanIoU
@@ -52,6 +53,12 @@ class SegmentationModel(keras.Model):
     ):
         super().__init__(*args, **kwargs)
         logits = self._outputs_struct
+        if not isinstance(logits, dict) or MAIN_HEAD not in logits:
+            raise ValueError(
+                f'The outputs must be a dict of head name -> logits, "{MAIN_HEAD}" the '
+                "one that predicts. Received: outputs "
+                f"{sorted(logits) if isinstance(logits, dict) else type(logits)}"
+            )
         main = keras.Model(self.inputs[0], logits[MAIN_HEAD])
         # In a closure, so that the inner model is neither tracked nor saved again.
         self._predict_main = lambda images: main(images, training=False)
@@ -114,7 +121,8 @@ class SegmentationModel(keras.Model):
                 given.
             loss: one loss of (label, logits), used for every head; `CrossEntropy()`
                 unless given.
-            metrics: list, of the main head; `[MeanIoU(num_classes)]` unless given.
+            metrics: list, of the main head; unless given a `MeanIoU` that ignores the
+                class that the loss ignores.
             head_weights: dict of head name -> float; heads left out keep their weight.
             weighted_metrics, run_eagerly, steps_per_execution, jit_compile,
                 auto_scale_loss: as in `keras.Model.compile`.
@@ -132,17 +140,22 @@ class SegmentationModel(keras.Model):
             optimizer = SGD(0.01, momentum=0.9, weight_decay=self.weight_decay)
         optimizer = keras.optimizers.get(optimizer)
         self._tell_backbone(optimizer)
-        super().compile(
-            optimizer=optimizer,
-            loss=CrossEntropy() if loss is None else loss,
-            metrics=[MeanIoU(self.num_classes)] if metrics is None else metrics,
-            weighted_metrics=weighted_metrics,
-            run_eagerly=run_eagerly,
-            steps_per_execution=steps_per_execution,
-            jit_compile=jit_compile,
-            auto_scale_loss=auto_scale_loss,
-        )
+        loss = CrossEntropy() if loss is None else loss
+        if metrics is None:
+            metrics = [MeanIoU(self.num_classes, _ignore_class(loss))]
+        settings = {
+            "loss": loss,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+            "run_eagerly": run_eagerly,
+            "steps_per_execution": steps_per_execution,
+            "jit_compile": jit_compile,
+            "auto_scale_loss": auto_scale_loss,
+        }
+        super().compile(optimizer=optimizer, **settings)
         self._requested_jit_compile = jit_compile
+        # In a closure, so that Keras does not track (and save) the metrics twice.
+        self._compile_again = lambda fresh: self.compile(fresh, **settings)
 
     def _set_head_weights(self, head_weights):
         unknown = set(head_weights or {}) - set(self.heads)
@@ -166,7 +179,7 @@ class SegmentationModel(keras.Model):
             return super().compute_loss(x, y, y_pred, sample_weight, training)
         # Keras's own share of a regularizer's loss for each replica.
         total = sum(map(self._aggregate_additional_loss, self.losses), start=0.0)
-        images = ops.shape(x)[0]
+        images = ops.shape(y_pred[MAIN_HEAD])[0]
         for head, tracker in zip(self.heads, self._head_losses, strict=True):
             value = self._compile_loss(y, y_pred[head], sample_weight)
             tracker.update_state(value * replica_count(), sample_weight=images)
@@ -194,20 +207,16 @@ class SegmentationModel(keras.Model):
                 "the loss: `compile(loss=CrossEntropy(class_weights=[...]))`. "
                 f"Received: class_weight={kwargs['class_weight']!r}"
             )
-        if kwargs.get("steps_per_epoch") is None and _is_endless(x):
-            raise ValueError(
-                "The data set repeats without end, as `data.prepare(training=True)` "
-                "does, so an epoch needs a length: pass `steps_per_epoch`, such as "
-                "`len(dataset) // batch_size`. Received: steps_per_epoch=None"
-            )
+        check_steps("steps_per_epoch", kwargs.get("steps_per_epoch"), x)
         validation = kwargs.get("validation_data")
+        check_steps("validation_steps", kwargs.get("validation_steps"), validation)
         if isinstance(validation, (tuple, list)):
             self._check(*validation[:2])
         elif validation is not None:
             kwargs["validation_data"] = self._check(validation, None)
         # Keras warns that it cannot shuffle a stream, unless told not to try.
         kwargs.setdefault("shuffle", y is not None)
-        with weights_survive(self):
+        with weights_survive(self, training=True):
             return super().fit(self._check(x, y), y, *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
@@ -216,11 +225,18 @@ class SegmentationModel(keras.Model):
         For a score to report use `keras_danet.evaluate`, which runs whole images.
         """
         if not kwargs.pop("_use_cached_eval_dataset", False):
+            check_steps("steps", kwargs.get("steps"), x)
             x = self._check(x, y)
         else:
             kwargs["_use_cached_eval_dataset"] = True
         with self._without_head_losses(), weights_survive(self):
             return super().evaluate(x, y, *args, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        """`keras.Model.predict` of the main head: logits (B, H, W, K), an array."""
+        _check_images(getattr(x, "shape", None))
+        with weights_survive(self):
+            return super().predict(x, *args, **kwargs)
 
     def test_on_batch(self, x, y=None, *args, **kwargs):
         self._check(x, y)
@@ -233,7 +249,7 @@ class SegmentationModel(keras.Model):
 
     def _check(self, x, y):
         """`x`, with its labels checked now or as they stream by."""
-        ignore_class = getattr(self.loss, "ignore_class", 255)
+        ignore_class = _ignore_class(self.loss)
         if y is not None:
             checked_arrays(y, x, self.num_classes, ignore_class)
             return x
@@ -262,6 +278,8 @@ class SegmentationModel(keras.Model):
             # What was asked for, not what this backend made of it: "auto" becomes True
             # on JAX, which would compile slowly where the file is loaded on PyTorch.
             config["jit_compile"] = self._requested_jit_compile
+            # `keras.models.clone_model` knows them from here only.
+            config["head_weights"] = dict(self.head_weights)
             config.pop("loss_weights", None)
         return config
 
@@ -271,20 +289,18 @@ class SegmentationModel(keras.Model):
 
     def recompile(self):
         """Compiles again with the same arguments, for weights frozen or released."""
-        self.compile_from_config(self.get_compile_config())
+        optimizer = self.optimizer
+        self._compile_again(type(optimizer).from_config(optimizer.get_config()))
+        self.optimizer.build(self.trainable_variables)
 
 
-def _is_endless(data):
-    """Whether it is a `tf.data.Dataset` of known infinite length: Keras would hang."""
-    if not hasattr(data, "cardinality"):
-        return False
-    import tensorflow as tf
-
-    return int(data.cardinality()) == tf.data.INFINITE_CARDINALITY
+def _ignore_class(loss):
+    """The label that `loss` does not count; 255 where it does not say."""
+    return getattr(loss, "ignore_class", 255)
 
 
 def _check_images(shape):
-    if shape is None:
+    if shape is None or getattr(shape, "rank", 0) is None:
         return
     if len(shape) != 4 or shape[-1] not in (3, None):
         raise ValueError(

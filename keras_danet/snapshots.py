@@ -107,7 +107,7 @@ class Snapshots(keras.callbacks.Callback):
         """
         path = Path(path)
         if path.exists():
-            rows = list(csv.reader(path.read_text().splitlines()))
+            rows = filter(None, csv.reader(path.read_text().splitlines()))
             kept = [r for r in rows if r[0] == "epoch" or int(r[0]) < self.epoch]
             path.write_text("".join(",".join(row) + "\n" for row in kept))
 

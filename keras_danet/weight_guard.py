@@ -1,4 +1,4 @@
-"""Weights outlive an error in the middle of `fit`, on JAX too."""
+"""Weights outlive an error in the middle of `fit` or `predict`, on JAX too."""
 
 import contextlib
 
@@ -6,20 +6,22 @@ import keras
 
 
 @contextlib.contextmanager
-def weights_survive(model):
+def weights_survive(model, training=False):
     """A context in which an error leaves `model` the weights of its last whole step.
 
     On JAX, Keras 3 takes the values out of the variables while it trains or evaluates
-    and puts them back at the end of the epoch: a bad label in the third batch, or
-    Ctrl-C, would leave a model without weights. TensorFlow and PyTorch need nothing.
+    or predicts and puts them back at the end of the epoch: a bad label in the third
+    batch, or Ctrl-C, would leave a model without weights. TensorFlow and PyTorch need
+    nothing.
 
     Args:
         model: a built `keras.Model`.
+        training: bool, whether the optimizer's variables are taken as well.
     """
     if keras.backend.backend() != "jax":
         yield
         return
-    variables = _variables(model)
+    variables = _variables(model, training)
     # A step may use up the buffers it is given; then `_jax_state` is newer.
     before = [variable.value for variable in variables]
     model._jax_state = None
@@ -36,9 +38,9 @@ def weights_survive(model):
         raise
 
 
-def _variables(model):
+def _variables(model, training):
     optimizer = getattr(model, "optimizer", None)
-    if optimizer is None:
+    if optimizer is None or not training:
         return [*model.variables, *model.metrics_variables]
     if not optimizer.built:
         optimizer.build(model.trainable_variables)

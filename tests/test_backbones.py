@@ -54,6 +54,22 @@ def test_dilated_map_subsampled_is_the_strided_map(kind, tmp_path):
     np.testing.assert_allclose(reloaded["P5"], dilated["P5"], atol=1e-6 * scale)
 
 
+def test_a_backbone_of_one_size_makes_a_model_of_any():
+    fixed = keras.applications.ResNet50(
+        weights=None, include_top=False, input_shape=(64, 64, 3)
+    )
+    fixed.set_weights(application().get_weights())
+    ours, expected = (
+        run(build_backbone(fixed, 16)),
+        run(build_backbone(application(), 16)),
+    )
+    for name, features in expected.items():
+        np.testing.assert_allclose(ours[name], features, atol=1e-5)
+    config = {**tiny_resnet().get_config(), "image_shape": (64, 64, 3)}
+    of_hub = keras_hub.models.ResNetBackbone.from_config(config)
+    assert run(build_backbone(of_hub, 8))["P5"].shape[1:3] == (5, 7)
+
+
 @pytest.mark.parametrize("kind", BACKBONES)
 def test_the_users_model_is_not_changed(kind):
     backbone = BACKBONES[kind]()
@@ -106,6 +122,22 @@ def test_preset_folder_is_loaded_with_weights_and_normalization(tmp_path):
     assert (list(scale), list(offset), reverse) == ([1, 2, 3], [4, 5, 6], False)
     model = keras_danet.DFDAM(5, str(tmp_path / "preset"))
     assert list(model.get_layer("normalization").scale) == [1, 2, 3]
+
+
+def test_a_damaged_image_converter_is_an_error(tmp_path):
+    tiny_resnet().save_to_preset(tmp_path / "preset")
+    (tmp_path / "preset" / "image_converter.json").write_text('{"module": ')
+    with pytest.raises(ValueError, match=r"image_converter\.json.*preprocessing="):
+        keras_danet.DFDAM(5, str(tmp_path / "preset"))
+
+
+def test_a_frozen_backbone_stays_frozen():
+    backbone = tiny_resnet()
+    backbone.trainable = False
+    assert not build_backbone(backbone, 8).trainable_variables
+    backbone.get_layer("stack3_block0_1_conv").trainable = True
+    kernel, *others = build_backbone(backbone, 8).trainable_variables
+    assert "stack3_block0_1_conv" in kernel.path and not others
 
 
 def test_normalization_follows_the_weights():

@@ -338,6 +338,11 @@ def _keras_file(path):
         archive.writestr("config.json", "{}")
 
 
+def _nested_header(path):
+    header = b'{"a":' + b"[" * 50_000 + b"]" * 50_000 + b"}"
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+
+
 def _torch_script(path):
     module = torch.nn.Linear(2, 2)
     torch.jit.save(torch.jit.trace(module, torch.ones(1, 2)), path)
@@ -353,6 +358,7 @@ def _torch_script(path):
         (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n"), "HDF5"),
         (lambda path: path.write_bytes(os.urandom(8) + b"x" * 50), "its format"),
         (lambda path: path.write_bytes(b"\x01\0\0\0\0\0\0\0{"), "no safetensors file"),
+        (_nested_header, "no safetensors file"),
         (lambda path: path.write_bytes(b"PK\x03\x04"), "zip records"),
         (lambda path: path.mkdir(), "a folder was given"),
         (_keras_file, "load_model"),

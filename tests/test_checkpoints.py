@@ -216,6 +216,13 @@ def test_backbone_equals_torchvisions(resnet_18):
         assert error <= 1e-5 * float(features.abs().max())
 
 
+def test_a_resnet_takes_no_settings_of_a_danet(resnet_18):
+    module, _ = resnet_18
+    for wrong in ({"num_classes": 11}, {"output_stride": 8}):
+        with pytest.raises(TypeError, match=f"backbone=.*Received: {[*wrong][0]}"):
+            from_checkpoint(module.state_dict(), **wrong)
+
+
 def test_backbone_goes_into_a_segmentation_model(resnet_18):
     module, backbone = resnet_18
     model = DANet(3, backbone, preprocessing=None)

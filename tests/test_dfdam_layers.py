@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_danet.layers import DAFM, PAM2D
+from keras_danet.layers import DAFM, PAM2D, BilinearResize
 from tests.gradients import gradients
 from tests.shared import SHARED, needs_shared
 
@@ -113,6 +113,11 @@ def test_errors():
         PAM2D().build([(None, 8, 8, 4), (None, 4, 4, 4)])
     with pytest.raises(ValueError, match=r"\(B, H, W, C\)"):
         DAFM().build([(None, 8, 4), (None, 4, 4, 4)])
+    feature = np.zeros((1, 8, 8, 4), "float32")
+    for layer in (DAFM(), PAM2D(), BilinearResize()):
+        for wrong in (feature, [feature], [feature] * 3):
+            with pytest.raises(ValueError, match="list of two feature maps.*Received"):
+                layer(wrong)
     keras.config.set_image_data_format("channels_first")
     try:
         with pytest.raises(ValueError, match="channels_last"):

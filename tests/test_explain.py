@@ -149,6 +149,8 @@ def test_models_without_attention_and_channels_that_are_not_there(danet):
             call()
     with pytest.raises(ValueError, match="channels 0 to 15.*16"):
         explain(danet.model, image, channels=[16])
+    with pytest.raises(ValueError, match="how many channels.*channels=-1"):
+        explain(danet.model, image, channels=-1)
 
 
 def without(model, names):

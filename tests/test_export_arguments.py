@@ -1,5 +1,7 @@
 """What `export_model` refuses, and that nothing half-written is left."""
 
+import os
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import pytest
 import keras_danet
 from keras_danet.export import writers
 from keras_danet.export.answers import check_logits
+from keras_danet.export.unfinished import _put
 from tests.toy import tiny_danet
 
 pytestmark = pytest.mark.once
@@ -20,6 +23,18 @@ def written(monkeypatch):
         path.mkdir()
         (path / "saved_model.pb").write_text(str(settings))
         return {}
+
+    monkeypatch.setattr(writers, "write", write)
+
+
+@pytest.fixture
+def written_pair(monkeypatch):
+    """A writer of a file and another beside it."""
+
+    def write(model, path, format, settings):
+        path.write_text("graph")
+        path.with_suffix(".bin").write_text("weights")
+        return {"logits": 0.0}
 
     monkeypatch.setattr(writers, "write", write)
 
@@ -96,13 +111,7 @@ def test_a_failure_leaves_what_was_there(monkeypatch, written, tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["1"]
 
 
-def test_the_card_of_a_file_lies_beside_it(monkeypatch, tmp_path):
-    def write(model, path, format, settings):
-        path.write_text("graph")
-        path.with_suffix(".bin").write_text("weights")
-        return {"logits": 0.0}
-
-    monkeypatch.setattr(writers, "write", write)
+def test_the_card_of_a_file_lies_beside_it(written_pair, tmp_path):
     keras_danet.export_model(network(), tmp_path / "street.xml", "openvino")
     assert {entry.name for entry in tmp_path.iterdir()} == {
         "street.xml",
@@ -110,6 +119,39 @@ def test_the_card_of_a_file_lies_beside_it(monkeypatch, tmp_path):
         "street.xml.model_card.json",
         "street.xml.model_card.md",
     }
+
+
+def test_files_beside_are_replaced_only_on_request(written_pair, tmp_path):
+    (tmp_path / "street.bin").write_text("somebody's")
+    with pytest.raises(ValueError, match=r"street\.bin already"):
+        keras_danet.export_model(network(), tmp_path / "street.xml", "openvino")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["street.bin"]
+    assert (tmp_path / "street.bin").read_text() == "somebody's"
+
+
+def test_a_replaced_folder_comes_back_after_an_interrupt(monkeypatch, tmp_path):
+    old, new = tmp_path / "old", tmp_path / "hidden" / "old"
+    for folder in (old, new):
+        folder.mkdir(parents=True)
+    (old / "file").touch()
+    replace = os.replace
+
+    def interrupted(source, target):
+        if source == new:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        _put(new, old)
+    assert (old / "file").exists()
+
+
+def test_only_functional_models(tmp_path):
+    layers = [keras.Input((None, None, 3)), keras.layers.Conv2D(2, 1)]
+    for model in (keras.Sequential(layers), keras.Sequential(), keras.Model()):
+        with pytest.raises(ValueError, match="functional.*Received"):
+            keras_danet.export_model(model, tmp_path / "1")
 
 
 def test_other_logits_are_an_error():

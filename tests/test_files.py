@@ -112,6 +112,17 @@ def test_label_map_of_16_bit_ids(tmp_path):
         read_label(tmp_path / "a.png")
 
 
+def test_labels_of_signed_and_float_pictures(tmp_path):
+    Image.fromarray(IDS.astype("float32")).save(tmp_path / "whole.tif")
+    np.testing.assert_array_equal(read_label(tmp_path / "whole.tif"), IDS)
+    Image.fromarray(IDS.astype("int32") - 1).save(tmp_path / "signed.tif")
+    with pytest.raises(ValueError, match=r"signed\.tif holds values.*-1"):
+        read_label(tmp_path / "signed.tif", {i: i for i in range(4)})
+    Image.fromarray(IDS.astype("float32") / 2).save(tmp_path / "resized.tif")
+    with pytest.raises(ValueError, match=r"resized\.tif holds fractions.*0\.5, 1\.5"):
+        read_label(tmp_path / "resized.tif")
+
+
 def test_label_map_of_colors(tmp_path):
     colors = np.array([[0, 0, 0], [128, 64, 128], [255, 255, 255], [1, 2, 3]], "uint8")
     Image.fromarray(colors[IDS]).save(tmp_path / "a.png")

@@ -69,6 +69,9 @@ def test_a_row_trains_goes_on_and_is_scored(tmp_path, monkeypatch, street):
     assert (tmp_path / "curves.png").stat().st_size > 1000
     model = keras.saving.load_model(tmp_path / "model.keras")
     assert model.dtype_policy.name == "float32"
+    # Compiled it would need the script's own learning rate schedule.
+    assert not model.compiled
+    assert all(layer.trainable for layer in model.backbone.layers)
     cost = keras_danet.profile(model, (360, 480))
     assert result["parameters"] == cost.parameters
     assert model.num_classes == len(model.class_names) == 11

@@ -207,11 +207,19 @@ def test_loss_scaling_and_a_skipped_step():
     check(weights, numpy_sgd(steps, [0.1] * 3, 0.9, 0.1, 10.0)[-1])
 
 
-def test_exemptions_from_the_decay():
+@pytest.mark.parametrize("by", ["name", "variable"])
+@pytest.mark.parametrize("restored", [False, True])
+def test_exemptions_from_the_decay(by, restored):
     steps = random_gradients(3)
     weights = variables()
     optimizer = SGD(0.1, 0.9, 0.5)
-    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    if by == "name":
+        optimizer.exclude_from_weight_decay(var_names=["bias"])
+    else:
+        biases = [v for v in weights if "bias" in v.path]
+        optimizer.exclude_from_weight_decay(var_list=biases)
+    if restored:
+        optimizer = SGD.from_config(json.loads(json.dumps(optimizer.get_config())))
     step = compiled_step(optimizer, weights)
     for gradients in steps:
         step(gradients)

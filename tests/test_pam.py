@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_danet.layers.cam import CAM
 from keras_danet.layers.pam import PAM
 from tests.gradients import gradients
 from tests.modules import features, official, relative_error, saved_and_loaded
@@ -89,6 +90,49 @@ def test_permuting_positions_permutes_the_output():
 
     expected = permute(ops.convert_to_numpy(layer(x)))
     assert relative_error(layer(permute(x)), expected) <= 1e-5
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int64"])
+def test_positions_of_any_integer_type(dtype):
+    layer, x = random_pam(16), features(1, 16, 24, 16)
+    positions = np.array([[15, 23], [12, 3]], dtype)
+    _, scores = layer(x, return_attention_scores=True)
+    expected = ops.convert_to_numpy(scores)[:, [15 * 24 + 23, 12 * 24 + 3]]
+    actual = ops.convert_to_numpy(layer.attention_scores(x, positions))
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("block_size", BLOCKS)
+def test_an_empty_batch(block_size):
+    empty = np.zeros((0, 8, 8, 16), "float32")
+    for layer in (random_pam(16, block_size=block_size), CAM()):
+        assert layer(empty).shape == (0, 8, 8, 16)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="of PyTorch's products")
+@pytest.mark.parametrize("kind", ["pam", "cam"])
+def test_gradients_of_gradients(kind):
+    import torch
+
+    layer = random_pam(16, block_size=None) if kind == "pam" else CAM()
+    if kind == "cam":
+        layer.build((None, None, None, 16))
+        layer.gamma.assign(0.7)
+    x = torch.tensor(features(1, 4, 5, 16), requires_grad=True)
+    direction = torch.tensor(features(1, 4, 5, 16, seed=1))
+
+    def gradient(x):
+        output = layer(x)
+        return torch.autograd.grad((output**3).sum(), x, create_graph=True)[0]
+
+    product = torch.autograd.grad((gradient(x) * direction).sum(), x)[0]
+    step = 1e-2
+    there, back = (
+        gradient((x + sign * step * direction).detach().requires_grad_())
+        for sign in (1, -1)
+    )
+    expected = (there - back).detach() / (2 * step)
+    assert float((product - expected).norm() / expected.norm()) < 1e-2
 
 
 def test_rows_of_the_scores_sum_to_one():

@@ -111,6 +111,19 @@ def test_evaluate_a_folder(model_file, folder, monkeypatch, capsys):
     assert Image.open(out / "examples.png").size[0] > 4 * 32
     with pytest.raises(ValueError, match="none.keras"):
         run("evaluate", monkeypatch, "--model", folder / "none.keras")
+    for wrong in (("--data", "camvid"), ("--root", folder)):
+        assert run("evaluate", monkeypatch, "--model", model_file, *wrong) == 2
+        assert "belong together" in capsys.readouterr().err
+
+
+def test_evaluate_what_is_all_ignored(model_file, folder, monkeypatch):
+    pytest.importorskip("tensorflow")
+    for path in (folder / "labels").iterdir():
+        Image.new("L", (32, 24), 255).save(path)
+    data = "--images", folder / "images", "--labels", folder / "labels"
+    out = folder / "out"
+    run("evaluate", monkeypatch, "--model", model_file, *data, "--out", out)
+    assert json.loads((out / "evaluation.json").read_text())["pixel_accuracy"] is None
 
 
 def test_explain_a_picture(model_file, folder, monkeypatch):

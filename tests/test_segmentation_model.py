@@ -173,9 +173,10 @@ def generator(labels):
 
 
 @pytest.mark.parametrize("stream", [batches, loader, tf_dataset, generator])
-@pytest.mark.parametrize("bad", [None, 19, -1])
+@pytest.mark.parametrize("bad", [None, 19, -1, 1.5, np.nan])
 def test_streams_are_checked_as_they_pass(model, stream, bad):
-    labels = images_and_labels()[1].astype("int32")
+    labels = images_and_labels()[1]
+    labels = labels.astype("float32" if isinstance(bad, float) else "int32")
     if bad is None:
         model.fit(stream(labels), verbose=0)
         model.evaluate(stream(labels), verbose=0)
@@ -190,6 +191,67 @@ def test_streams_are_checked_as_they_pass(model, stream, bad):
         assert "1, 7, 11" in message or "1 7 11" in message
     for now, then in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(now, then)
+
+
+def test_an_error_in_predict_leaves_the_weights(model):
+    images, _ = images_and_labels()
+    before = model.get_weights()
+
+    class Stop(keras.callbacks.Callback):
+        def on_predict_batch_end(self, batch, logs=None):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        model.predict(images, batch_size=1, callbacks=[Stop()], verbose=0)
+    for bad in (images[0], images[..., :1]):
+        with pytest.raises(ValueError, match="RGB images"):
+            model.predict(bad, verbose=0)
+    for now, then in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+    assert model.predict(images, verbose=0).shape == (*images.shape[:3], NUM_CLASSES)
+
+
+def test_the_default_metric_ignores_what_the_loss_ignores():
+    images, labels = images_and_labels()
+    model = CASES["dfdam"].build()
+    for ignore_class in (-1, 0):
+        model.compile(loss=keras_danet.CrossEntropy(ignore_class=ignore_class))
+        marked = labels.astype("int32")
+        marked[np.isin(labels, (2, 255))] = ignore_class
+        scores = model.evaluate(images, marked, verbose=0, return_dict=True)
+        expected = keras_danet.MeanIoU(NUM_CLASSES, ignore_class)
+        expected.update_state(marked, predict(model, images))
+        assert scores["mean_iou"] == pytest.approx(float(expected.result()), abs=1e-4)
+
+
+def test_label_maps_of_both_ranks(model):
+    images, labels = images_and_labels()
+    model.fit(images, labels[..., None], validation_data=(images, labels), verbose=0)
+    model.fit(images, labels, validation_data=(images, labels[..., None]), verbose=0)
+
+
+def test_recompiling_keeps_a_loss_of_ones_own():
+    def own_loss(label, logits):
+        return keras.ops.mean(logits**2)
+
+    images, labels = images_and_labels()
+    model = CASES["dfdam"].build()
+    model.compile(loss=own_loss, metrics=[keras_danet.PixelAccuracy()])
+    keras_danet.freeze_backbone(model)
+    assert model.loss is own_loss
+    assert "pixel_accuracy" in model.fit(images, labels, verbose=0).history
+
+
+def test_a_compiled_clone_keeps_its_head_weights(model):
+    clone = keras.models.clone_model(model)
+    assert clone.head_weights == {"fused": 1.0, "context": 0.4, "spatial": 0.1}
+    assert clone.optimizer.get_config()["weight_decay"] == 5e-4
+
+
+def test_images_in_a_list_or_by_name(model):
+    images, labels = images_and_labels()
+    model.fit([images], labels, verbose=0)
+    model.fit({model.inputs[0].name: images}, labels, verbose=0)
 
 
 def test_an_error_in_the_data_leaves_whole_weights(model):
@@ -250,7 +312,12 @@ def test_images_of_other_shapes(model, shape, message):
         ({"num_classes": 1}, "at least 2"),
         ({"num_classes": 2.0}, "must be an int"),
         ({"class_names": ["a"]}, "name each of the 5 classes"),
+        ({"class_names": "abcde"}, "name each of the 5 classes"),
         ({"image_shape": (64, 64, 4)}, "RGB"),
+        ({"image_shape": None}, "RGB"),
+        ({"output_stride": 8.0}, "Received: output_stride=8.0"),
+        ({"multi_grid": 4}, "Received: multi_grid=4"),
+        ({"multi_grid": (4.7, 8, 16)}, "three positive dilation rates"),
         ({"preprocessing": "torch"}, "Received: preprocessing='torch'"),
         ({"attention": "both"}, "Received: attention='both'"),
         ({"channel_energy": "max"}, "'released', 'paper'"),
@@ -270,9 +337,22 @@ def test_training_errors(model):
         model.fit(images, labels, class_weight={0: 1.0})
     with pytest.raises(ValueError, match="steps_per_epoch"):
         model.fit(tf_dataset(labels).repeat())
+    with pytest.raises(ValueError, match="validation_steps"):
+        model.fit(images, labels, validation_data=tf_dataset(labels).repeat())
+    with pytest.raises(ValueError, match="pass `steps`"):
+        model.evaluate(tf_dataset(labels).repeat())
+    with pytest.raises(ValueError, match="larger than the data set.*steps_per_epoch=0"):
+        model.fit(tf_dataset(labels).repeat(), steps_per_epoch=0)
     with pytest.raises(ValueError, match="heads fused, context, spatial"):
         model.compile(head_weights={"position": 1.0})
     with pytest.raises(ValueError, match="one loss"):
         model.compile(loss={"fused": "mse"})
     with pytest.raises(ValueError, match='no layer "backbone"'):
         keras_danet.freeze_backbone(keras.Sequential([keras.layers.Dense(2)]))
+    with pytest.raises(ValueError, match="a dict of head name -> logits"):
+        keras_danet.SegmentationModel(model.inputs[0], {"main": model.output})
+    for wrong in ("4", 4.0, 1):
+        with pytest.raises(ValueError, match="an int of at least 2"):
+            keras_danet.with_classes(model, wrong)
+    with pytest.raises(ValueError, match="Received: Sequential"):
+        keras_danet.with_classes(keras.Sequential(), 4)

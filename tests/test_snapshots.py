@@ -192,6 +192,13 @@ def test_damaged_snapshots_are_named(model, tmp_path):
             Snapshots(tmp_path)
 
 
+def test_a_log_with_a_blank_line_is_trimmed(tmp_path):
+    log = tmp_path / "log.csv"
+    log.write_text("epoch,loss\n\n0,1.5\n")
+    Snapshots(tmp_path / "snapshots").trim_log(log)
+    assert log.read_text() == "epoch,loss\n"
+
+
 def test_misuse(model, tmp_path):
     with pytest.raises(ValueError, match="mode='best'"):
         Snapshots(tmp_path, mode="best")

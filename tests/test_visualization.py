@@ -248,9 +248,10 @@ def test_training_curves_of_nothing(tmp_path):
         with pytest.raises(ValueError, match="at least one epoch"):
             training_curves(history)
     bad = tmp_path / "bad.csv"
-    bad.write_text("epoch,loss\n0,high\n")
-    with pytest.raises(ValueError, match=r"bad\.csv is no log"):
-        training_curves(bad)
+    for rows in ("0,high", "0,1.5\n1", "0,1.5,2.5"):
+        bad.write_text(f"epoch,loss\n{rows}\n")
+        with pytest.raises(ValueError, match=r"bad\.csv is no log"):
+            training_curves(bad)
 
 
 def test_public_names_have_examples():

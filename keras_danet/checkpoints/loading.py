@@ -68,9 +68,22 @@ def from_checkpoint(source, **overrides):
         if naming.head:
             model = _danet(told, naming.implied(told["backbone"]), overrides)
         else:
+            _check_resnet_overrides(overrides)
             model = named_resnet(told["backbone"], **overrides)
         fill(model, tensors, naming)
     return model
+
+
+def _check_resnet_overrides(overrides):
+    """keras-hub's class would take any argument and drop it."""
+    unknown = set(overrides) - {"image_shape", "name"}
+    if unknown:
+        raise TypeError(
+            "The source is a ResNet without a segmentation head, which takes "
+            "`image_shape` and `name` only. Give what it becomes to a builder: "
+            "`DANet(num_classes, backbone=from_checkpoint(source), ...)`. "
+            f"Received: {', '.join(sorted(unknown))}"
+        )
 
 
 def load_torch_weights(model, source):

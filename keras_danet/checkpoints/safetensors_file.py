@@ -42,7 +42,13 @@ def open_safetensors(path):
     try:
         entries, start = _read_header(path)
         _check_entries(entries, path.stat().st_size - start)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise ValueError(
             f"{path.name} is damaged, or no safetensors file: {error!r}. Download it "
             f"again. Received: {str(path)!r}"

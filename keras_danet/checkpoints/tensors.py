@@ -81,7 +81,8 @@ def to_numpy(tensor):
             tensor = tensor.float()  # NumPy has no bfloat16
         return tensor.numpy()
     array = np.asarray(tensor)
-    return array.astype("float32") if array.dtype.itemsize == 2 else array
+    half = array.dtype.itemsize == 2 and array.dtype.kind not in "iu"
+    return array.astype("float32") if half else array
 
 
 def _some(names):

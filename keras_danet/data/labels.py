@@ -45,7 +45,10 @@ def read_values(path):
                 f"Label {path} is a JPEG, whose compression changes class ids. "
                 "Save the labels as PNG from their source."
             )
-        return _label_values(picture)
+        values = _label_values(picture)
+    if values.dtype.kind == "f":
+        return _whole(values, path)
+    return values
 
 
 def check_label_map(label_map):
@@ -82,6 +85,18 @@ def _label_values(picture):
     return values // stretch if stretch else values
 
 
+def _whole(values, path):
+    """Floats that are class ids, as integers."""
+    whole = values == np.floor(values)
+    if not whole.all():
+        raise ValueError(
+            f"Label {path} holds fractions, so it is no map of class ids: it was "
+            "resized with interpolation, perhaps. Export it again, resized by nearest "
+            f"neighbor. Received: {_few(np.unique(values[~whole]).tolist())}."
+        )
+    return values.astype("int64")
+
+
 def _from_ids(values, label_map, path):
     if label_map is None:
         if values.dtype == np.uint8:
@@ -93,7 +108,7 @@ def _from_ids(values, label_map, path):
         if np.ndim(source) == 0:
             ids[source], listed[source] = target, True
     index = values if values.dtype == np.uint8 else np.clip(values, 0, MOST)
-    known = listed.take(index)
+    known = listed.take(index) & (index == values)
     if not known.all():
         raise ValueError(
             f"Label {path} holds values that stand for no class. List them in "

@@ -12,7 +12,7 @@ from keras_danet.evaluation.confusion import (
     mean_over_classes,
 )
 from keras_danet.evaluation.examples import count_examples, each_example
-from keras_danet.inference.segmentation import labels_of, probabilities_of
+from keras_danet.inference.segmentation import check_range, labels_of, probabilities_of
 from keras_danet.inference.setting import Setting
 from keras_danet.label_check import check_label
 
@@ -121,15 +121,19 @@ def evaluate(
     progress = keras.utils.Progbar(total, verbose=verbose, unit_name="image")
     counts = None
     for image, label in each_example(dataset):
+        check_range(model, image)
         probabilities = probabilities_of(model, image, label.shape, setting)
         if counts is None:
-            counts = _Counts(probabilities.shape[-1], ignore_class, boundary_ratio)
+            num_classes = probabilities.shape[-1]
+            names = _names(
+                class_names or getattr(model, "class_names", None), num_classes
+            )
+            counts = _Counts(num_classes, ignore_class, boundary_ratio)
         counts.add(label, labels_of(probabilities))
         progress.update(counts.images, finalize=False)
     if counts is None:
         raise ValueError("The data set is empty. Received: 0 examples")
     progress.update(counts.images, finalize=True)
-    names = class_names or getattr(model, "class_names", None)
     result = counts.result(names, ABSENT[protocol], _describe(model, setting))
     if verbose:
         print(result)
@@ -169,14 +173,8 @@ class _Counts:
     def result(self, class_names, absent, description):
         iou = intersection_over_union(self.confusion)
         boundary_iou = intersection_over_union(self.boundary)[:-1]
-        names = list(class_names or (f"class {i}" for i in range(self.num_classes)))
-        if len(names) != self.num_classes:
-            raise ValueError(
-                f"`class_names` must name each of the {self.num_classes} classes. "
-                f"Received: {len(names)} names"
-            )
         pixels = int(self.confusion.sum())
-        missing = [n for n, x in zip(names, iou, strict=True) if np.isnan(x)]
+        missing = [n for n, x in zip(class_names, iou, strict=True) if np.isnan(x)]
         return Evaluation(
             mean_over_classes(iou, absent),
             iou,
@@ -184,7 +182,7 @@ class _Counts:
             mean_over_classes(boundary_iou, absent),
             boundary_iou,
             self.confusion,
-            names,
+            class_names,
             {
                 **description,
                 "images": self.images,
@@ -194,6 +192,17 @@ class _Counts:
                 "boundary": f"{self.boundary_ratio:g} of the diagonal",
             },
         )
+
+
+def _names(class_names, num_classes):
+    """One name for each class."""
+    names = list(class_names or (f"class {i}" for i in range(num_classes)))
+    if len(names) != num_classes:
+        raise ValueError(
+            f"`class_names` must name each of the {num_classes} classes. "
+            f"Received: {len(names)} names"
+        )
+    return names
 
 
 def _describe(model, setting):

@@ -117,9 +117,14 @@ def _read_position(layer, features, size, points, channels):
 def _read_channel(layer, seen, size, points, channels):
     output, scores = seen
     output = output[0].astype("float32")  # (h, w, C)
-    if isinstance(channels, int):
+    if np.ndim(channels) == 0:
+        if channels < 0:
+            raise ValueError(
+                "`channels` is how many channels to show, or a list of their indices. "
+                f"Received: channels={channels}"
+            )
         varied = output.std(axis=(0, 1)).argsort()[::-1]
-        channels = varied[:channels].tolist()
+        channels = varied[: int(channels)].tolist()
     outside = [c for c in channels if not 0 <= c < output.shape[-1]]
     if outside:
         raise ValueError(

@@ -130,6 +130,12 @@ def _check_model(model, format):
         raise ValueError(
             f"`model` must be a Keras model. Received: {type(model).__name__}"
         )
+    if isinstance(model, keras.Sequential) or not getattr(model, "inputs", None):
+        raise ValueError(
+            "`model` must be a functional model; a `Sequential` that knows its input "
+            "becomes one by `keras.Model(model.inputs, model.outputs)`. "
+            f"Received: {type(model).__name__}"
+        )
     shapes = model.input_shape, model.output_shape
     if not all(isinstance(shape, tuple) and len(shape) == 4 for shape in shapes):
         raise ValueError(

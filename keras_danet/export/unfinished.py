@@ -35,15 +35,29 @@ def unfinished(path, overwrite):
         yield hidden / path.name
         flush(hidden)
         # The artefact last: once it is there, all is there.
-        for entry in sorted(hidden.iterdir(), key=lambda e: e.name == path.name):
-            target = path.parent / entry.name
-            if target.is_dir() or (entry.is_dir() and target.exists()):
-                # A folder is not replaced at one blow.
-                os.replace(target, hidden / f"replaced-{uuid.uuid4().hex}")
-            os.replace(entry, target)
+        entries = sorted(hidden.iterdir(), key=lambda e: e.name == path.name)
+        for entry in entries:
+            _check_free(path.parent / entry.name, overwrite)
+        for entry in entries:
+            _put(entry, path.parent / entry.name)
         flush_names(path.parent)
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _put(entry, target):
+    """Moves `entry` to `target`; what it replaces comes back if that fails."""
+    if not (target.is_dir() or (entry.is_dir() and target.exists())):
+        os.replace(entry, target)
+        return
+    # A folder is not replaced at one blow.
+    replaced = entry.with_name(f"replaced-{uuid.uuid4().hex}")
+    os.replace(target, replaced)
+    try:
+        os.replace(entry, target)
+    except BaseException:
+        os.replace(replaced, target)
+        raise
 
 
 def _check_free(path, overwrite):

@@ -109,12 +109,14 @@ def segment(
     )
     if _is_several(image):
         return _segment_several(model, image, setting)
-    return _segment_one(model, as_image(image), setting)
+    return _segment_one(model, _usable(model, image), setting)
 
 
 def probabilities_of(model, image, size, setting):
-    """Probabilities (height, width, K) of an RGB array at any `size`."""
-    check_range(model, image)
+    """Probabilities (height, width, K) of an RGB array at any `size`.
+
+    The array has passed `check_range`.
+    """
     predict = _predictor(model)
     return PROTOCOLS[setting.protocol](predict, image, size, setting)
 
@@ -134,7 +136,7 @@ def _segment_several(model, images, setting):
     results, errors = [], {}
     for index, source in enumerate(images):
         try:
-            image = as_image(source)
+            image = _usable(model, source)
         except ValueError as error:
             results.append(None)
             errors[index] = error
@@ -143,6 +145,12 @@ def _segment_several(model, images, setting):
     if errors:
         raise UnreadableImages(results, errors)
     return results
+
+
+def _usable(model, source):
+    image = as_image(source)
+    check_range(model, image)
+    return image
 
 
 def _is_several(image):

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_danet.layers.batch_normalization import BatchNormalization
-from keras_danet.layers.feature_map import channel_count
+from keras_danet.layers.feature_map import channel_count, pair_of_shapes
 from keras_danet.layers.resize import bilinear_resize
 
 
@@ -52,7 +52,7 @@ class DAFM(keras.layers.Layer):
         self.align_corners = align_corners
 
     def build(self, input_shape):
-        low_shape, high_shape = input_shape
+        low_shape, high_shape = pair_of_shapes(self.name, input_shape)
         channel_count(self.name, low_shape)
         channels = channel_count(self.name, high_shape)
         hidden = max(1, self.filters // 16)

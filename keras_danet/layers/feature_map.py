@@ -21,6 +21,17 @@ def channel_count(layer_name, input_shape):
     return input_shape[-1]
 
 
+def pair_of_shapes(layer_name, input_shape):
+    """The shapes of a pair of inputs, or an error that says that a pair is needed."""
+    several = all(isinstance(shape, (tuple, list)) for shape in input_shape)
+    if not several or len(input_shape) != 2:
+        raise ValueError(
+            f'Layer "{layer_name}" takes a list of two feature maps (B, H, W, C): call '
+            f"`layer([first, second])`. Received: input_shape={input_shape}"
+        )
+    return input_shape
+
+
 def flatten_positions(features):
     """(B, H, W, C) -> (B, H * W, C), row by row."""
     batch, height, width, channels = ops.shape(features)
@@ -29,4 +40,6 @@ def flatten_positions(features):
 
 def at_least_float32(dtype):
     """float32, or float64 for float64: the dtype of energies and softmax."""
-    return keras.backend.result_type(keras.backend.standardize_dtype(dtype), "float32")
+    # Not `result_type`, which gives float64 with TensorFlow only.
+    wide = keras.backend.standardize_dtype(dtype) == "float64"
+    return "float64" if wide else "float32"

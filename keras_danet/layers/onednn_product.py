@@ -20,7 +20,7 @@ def product(first, second):
 def batch_product(first, second):
     """`first @ second` for (B, M, K) and (B, K, N), by oneDNN where that is there.
 
-    Differentiable: once through oneDNN, else as `torch.matmul`.
+    Differentiable any number of times.
     """
     if _onednn() is None or not _suits(first) or not _suits(second):
         return first @ second
@@ -28,7 +28,8 @@ def batch_product(first, second):
 
 
 def _suits(tensor):
-    return tensor.device.type == "cpu" and str(tensor.dtype) == "torch.float32"
+    fits = tensor.device.type == "cpu" and str(tensor.dtype) == "torch.float32"
+    return fits and tensor.numel() > 0
 
 
 @functools.cache
@@ -67,9 +68,12 @@ def _batch_product():
             return multiply(first, second)
 
         @staticmethod
-        @torch.autograd.function.once_differentiable
         def backward(ctx, upstream):
             first, second = ctx.saved_tensors
-            return multiply(upstream, second.mT), multiply(first.mT, upstream)
+            # Differentiable in turn, for gradients of gradients.
+            return (
+                batch_product(upstream, second.mT),
+                batch_product(first.mT, upstream),
+            )
 
     return BatchProduct

@@ -216,4 +216,4 @@ def _checked_positions(positions, height, width):
             "columns; divide image coordinates by the output stride. "
             f"Received: positions={positions!r}"
         )
-    return array
+    return array.astype("int64")  # row * width would not fit into 8 bits

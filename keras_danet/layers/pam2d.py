@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_danet.layers.batch_normalization import BatchNormalization
-from keras_danet.layers.feature_map import channel_count
+from keras_danet.layers.feature_map import channel_count, pair_of_shapes
 
 
 @keras.saving.register_keras_serializable(package="keras_danet")
@@ -46,7 +46,7 @@ class PAM2D(keras.layers.Layer):
         self.filters = filters
 
     def build(self, input_shape):
-        spatial, context = input_shape
+        spatial, context = pair_of_shapes(self.name, input_shape)
         channels = channel_count(self.name, spatial) + channel_count(self.name, context)
         if spatial[1:3] != context[1:3] and None not in (*spatial[1:3], *context[1:3]):
             raise ValueError(

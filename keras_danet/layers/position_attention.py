@@ -58,7 +58,8 @@ def position_attention(query, key, value, block_size="auto"):
             them up to N = 1024 (256 on PyTorch), else as many as suit N; where N is
             unknown when the graph is traced, that is decided when it runs. None: the
             dense form, for runtimes that cannot take the loop (LiteRT) and for
-            gradients of gradients on PyTorch. An int: at most so many rows.
+            gradients of gradients on PyTorch, which by blocks would be wrong without
+            an error. An int: at most so many rows.
 
     Returns:
         (B, N, C) tensor of the dtype of `value`; the scores and sums are float32

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_danet.layers.feature_map import pair_of_shapes
+
 
 def bilinear_resize(features, size, align_corners=False):
     """`features` resized bilinearly to `size`, without antialiasing.
@@ -115,6 +117,9 @@ class BilinearResize(keras.layers.Layer):
     def __init__(self, align_corners=False, **kwargs):
         super().__init__(**kwargs)
         self.align_corners = align_corners
+
+    def build(self, input_shape):
+        pair_of_shapes(self.name, input_shape)
 
     def call(self, inputs):
         features, target = inputs

@@ -80,6 +80,8 @@ def _blockwise():
         @staticmethod
         @torch.autograd.function.once_differentiable
         def backward(ctx, upstream):
+            if not len(upstream):
+                return *map(torch.zeros_like, ctx.saved_tensors[:3]), None
             images = zip(*ctx.saved_tensors, upstream, strict=True)
             gradients = [_gradient(*image, ctx.rows) for image in images]
             return *map(_stack, zip(*gradients, strict=True)), None

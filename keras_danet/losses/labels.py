@@ -43,6 +43,9 @@ def label_map(label, logits):
     # float32 holds every id up to 2**24 exactly and keeps what an int32 cast would
     # hide: a fraction (a label map resized bilinearly), NaN, an int64 that wraps.
     label = ops.cast(label, "float32")
+    if getattr(label.shape, "rank", 0) is None:
+        # TensorFlow, given (B, H, W) once and (B, H, W, 1) then, forgets the rank.
+        label = ops.reshape(label, ops.shape(logits)[:-1])
     received, expected = tuple(label.shape), tuple(logits.shape)
     if len(expected) != 4:
         raise ValueError(

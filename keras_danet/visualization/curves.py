@@ -107,7 +107,7 @@ def _read_log(path):
             name: [float(row[name].replace("NA", "nan")) for row in rows]
             for name in columns
         }
-    except (OSError, UnicodeDecodeError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path} is no log of `keras.callbacks.CSVLogger`. Received: {error}"
         ) from error

@@ -165,10 +165,18 @@ def _explain(ids, num_classes, raw, binary):
         if len(class_names(name)) == num_classes and seen <= label_map(name).keys():
             cure = f"These could be the ids of {name}; check the pictures. " + mapped
             return "source ids", cure, label_map(name)
-    if min(seen) >= 0 and max(seen) == num_classes:
+    if min(seen) < 0:
+        cure = "Export them again with 255 in place of what is negative."
+        return "ids out of range", cure, None
+    if max(seen) == num_classes:
         shift = {i: i - 1 for i in range(1, num_classes + 1)}
-        zero = "0, which then is no class, is ignored. " if 0 in seen else ""
-        cure = f"The ids start at 1 and move down by one. {zero}{mapped}"
+        cure = f"The ids start at 1 and move down by one. {mapped}"
+        if 0 in seen:
+            cure = (
+                f"Either 0 is no class, and the classes are 1 to {num_classes}: pass "
+                f"the proposed mapping. Or {num_classes} is none: pass {num_classes}: "
+                "255, and every other id as itself. The contact sheet shows which."
+            )
         return "shifted labels", cure, {0: IGNORED, **shift}
     if len(ids) == num_classes:
         cure = "They are as many as the classes, spread out. Check their order. "
