@@ -21,13 +21,16 @@ multiply-accumulates, minutes and hardware.
 
 `--cycles` trains all epochs so often, the learning rate starting anew each time.
 
-Measured on 2026-11-20, one run each, 2 cores of an AMD EPYC virtual machine, TensorFlow
-2.21, Keras 3.15.1, all with `--mixed-precision --frozen-stages 1`:
+Measured on 2026-11-20 and 21, one run each, 2 cores of an AMD EPYC virtual machine,
+TensorFlow 2.21, Keras 3.15.1, all with `--mixed-precision --frozen-stages 1`:
 
-    dfdam, 2 cycles of 14 epochs, 73 minutes: val 0.710, test 0.650, scales 1 and 1.5
-        and flip 0.677 (after one cycle 0.688, 0.638 and 0.661)
+    dfdam, 3 cycles of 14 epochs, 56 minutes: val 0.721, test 0.660, scales 1 and 1.5
+        and flip 0.684 (another run: after one cycle 0.688, 0.638 and 0.661, after two
+        0.710, 0.650 and 0.677)
+    danet, `--output-stride 16`, 26 epochs, 69 minutes: val 0.699, test 0.622, scales
+        1 and 1.5 and flip 0.656
     danet, `--output-stride 16 --crop-size 240 320 --batch-size 8`, 27 epochs, 59
-        minutes, not converged: val 0.663, test 0.595, scales 1 and 1.5 and flip 0.631
+        minutes: val 0.663, test 0.595, scales 1 and 1.5 and flip 0.631
     the same for 9 epochs: danet val 0.626, test 0.558; danet_position 0.606, 0.549;
         danet_channel 0.605, 0.547; danet_none 0.610, 0.553
     dfdam of such crops for 9 epochs, in float32: val 0.635, test 0.582; dfdam_sum
