@@ -34,7 +34,7 @@ TensorFlow 2.21, Keras 3.15.1, all with `--mixed-precision --frozen-stages 1`:
     the same for 9 epochs: danet val 0.626, test 0.558; danet_position 0.606, 0.549;
         danet_channel 0.605, 0.547; danet_none 0.610, 0.553
     dfdam of such crops for 9 epochs, in float32: val 0.635, test 0.582; dfdam_sum
-        0.640, 0.581
+        0.640, 0.581; dfdam_dafm, in bfloat16: 0.634, 0.581
 
 On a processor without bfloat16 instructions `--mixed-precision` is four times slower
 than float32, which there wants `TF_ENABLE_ONEDNN_OPTS=1` in the environment.
